@@ -1,0 +1,29 @@
+"""Every kind of dropout for Keras 3 on TensorFlow.
+
+Every dropout is three choices: the *site* (which tensor is multiplied), the
+*sharing* (which entries share one draw) and the *noise* (what the multiplier
+is). The layers take them as arguments.
+"""
+
+import importlib
+
+from dropkit import data, reference
+from dropkit._version import __version__
+from dropkit.layers import Dropout, EmbeddingDropout, TokenDropout
+
+__all__ = [
+    "Dropout",
+    "EmbeddingDropout",
+    "TokenDropout",
+    "__version__",
+    "data",
+    "plot",
+    "reference",
+]
+
+
+def __getattr__(name: str):
+    # matplotlib is imported by the first figure, not by `import dropkit`.
+    if name == "plot":
+        return importlib.import_module("dropkit.plot")
+    raise AttributeError(f"module 'dropkit' has no attribute {name!r}")
