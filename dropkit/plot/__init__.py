@@ -1,0 +1,31 @@
+"""Every figure of the book; the only part that imports Matplotlib.
+
+One visual language: orange is dropped (0), grey is unchanged (1), blue is
+amplified. The functions take plain arrays, return a Matplotlib figure and
+change no global setting. `show` puts a figure into a notebook with the text
+that describes it.
+"""
+
+from dropkit.plot.display import show
+from dropkit.plot.masks import images, mask_grid, mask_rows
+from dropkit.plot.results import histograms, lines, paired
+from dropkit.plot.style import (
+    IDENTITY,
+    MULTIPLIERS,
+    VARIANTS,
+    multiplier_norm,
+)
+
+__all__ = [
+    "IDENTITY",
+    "MULTIPLIERS",
+    "VARIANTS",
+    "histograms",
+    "images",
+    "lines",
+    "mask_grid",
+    "mask_rows",
+    "multiplier_norm",
+    "paired",
+    "show",
+]
