@@ -1,6 +1,7 @@
 """Figures in a notebook, with the text that stands for them."""
 
 import io
+import struct
 import sys
 
 from matplotlib import pyplot as plt
@@ -48,13 +49,15 @@ def show(figure: Figure, alt: str) -> None:
     if ipython is None or ipython.get_ipython() is None:
         print(alt)
     else:
-        width, height = figure.get_size_inches()
+        png = _png(figure)
+        # The PNG header's width and height, in big-endian words.
+        width, height = struct.unpack(">II", png[16:24])
         size = {
-            "width": round(width * _CSS_DPI),
-            "height": round(height * _CSS_DPI),
+            "width": round(width * _CSS_DPI / _DPI),
+            "height": round(height * _CSS_DPI / _DPI),
         }
         ipython.display.display(
-            {"image/png": _png(figure), "text/plain": alt},
+            {"image/png": png, "text/plain": alt},
             raw=True,
             metadata={"image/png": size},
         )
@@ -69,6 +72,8 @@ def _png(figure: Figure) -> bytes:
             buffer,
             format="png",
             dpi=_DPI,
+            bbox_inches="tight",
+            pad_inches=0.08,
             metadata={"Software": None},
             pil_kwargs={"optimize": True},
         )

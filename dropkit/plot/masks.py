@@ -21,9 +21,9 @@ from dropkit.plot.style import (
     wrap,
 )
 
-# All in inches.
-_WIDTH, _MARGIN, _GAP = 6.5, 0.8, 0.2
-_TALLEST, _CELL, _SMALLEST_CELL = 4.5, 0.3, 0.17
+# All in inches, as is the layout: a layout engine would not give equal cells.
+_WIDTH, _MARGIN, _GAP, _NAME, _LINE = 6.2, 0.6, 0.15, 0.27, 0.2
+_TALLEST, _CELL, _SMALLEST_CELL, _BAR = 4.5, 0.3, 0.17, 2.6
 _GLYPHS_UP_TO = 16
 
 
@@ -87,7 +87,9 @@ def mask_grid(
     if axes is None:
         columns = _columns(count, width)
         rows = math.ceil(count / columns)
-        figure, grid, cell = _frame(rows, columns, height, width, title)
+        figure, grid, cell, bar = _frame(
+            rows, columns, height, width, title, named=any(names)
+        )
         panels = grid.ravel()[:count]
         for unused in grid.ravel()[count:]:
             unused.set_axis_off()
@@ -98,7 +100,7 @@ def mask_grid(
                 f"Expected {count} axes, one a sample. "
                 f"Received: {len(panels)} axes"
             )
-        figure, columns = panels[0].figure, count
+        figure, columns, bar = panels[0].figure, count, None
         box = panels[0].get_window_extent()
         cell = min(box.width / width, box.height / height) / figure.dpi
         names = (wrap(title, box.width / figure.dpi), *names[1:])
@@ -111,7 +113,7 @@ def mask_grid(
             xlabel if k + columns >= count else "",
             ylabel if k % columns == 0 else "",
         )
-    _color_bar(figure, list(panels), norm, [values], rate)
+    _color_bar(figure, list(panels), bar, norm, [values], rate)
     return figure if axes is None else axes
 
 
@@ -165,7 +167,11 @@ def mask_rows(
     names = _sample_titles(sample_titles, count)
     if clipped:
         title += f" (colors end at vmax = {norm.vmax:.3g})"
-    figure, grid, cell = _frame(len(drawn), count, height, width, title)
+    # In the first row a variant's name stands above the samples' titles.
+    header = "\n" if any(names) else ""
+    figure, grid, cell, bar = _frame(
+        len(drawn), count, height, width, title, header=_LINE * len(header)
+    )
     for row, (name, (values, padded)) in enumerate(drawn.items()):
         for k, panel in enumerate(grid[row]):
             _draw(panel, values[k], padded[k], norm, cell)
@@ -176,10 +182,8 @@ def mask_rows(
                 xlabel if row == len(drawn) - 1 else "",
                 ylabel if k == 0 else "",
             )
-        # In the first row the name stands above the samples' titles.
-        above = "\n" if row == 0 and any(names) else ""
-        grid[row, 0].set_title(name + above, fontweight="bold")
-    _color_bar(figure, list(grid.ravel()), norm, everything, rate)
+        grid[row, 0].set_title(name + header * (row == 0), fontweight="bold")
+    _color_bar(figure, list(grid.ravel()), bar, norm, everything, rate)
     return figure
 
 
@@ -219,7 +223,9 @@ def images(
     count, height, width = next(iter(shapes.values()))
     if vmax is None:
         vmax = max(values.max() for values in drawn.values())
-    figure, grid, _ = _frame(len(drawn), count, height, width, title, bar=0)
+    figure, grid, _, _ = _frame(
+        len(drawn), count, height, width, title, bar=False
+    )
     for row, (name, values) in enumerate(drawn.items()):
         for image, panel in zip(values, grid[row], strict=True):
             panel.imshow(image, cmap="gray", vmin=0, vmax=vmax)
@@ -312,21 +318,63 @@ def _frame(
     height: int,
     width: int,
     title: str,
-    bar: float = 0.75,
-) -> tuple[Figure, np.ndarray, float]:
-    """Makes a figure just large enough; returns the panels' cell size too."""
-    cell = min(_CELL, _TALLEST / height, _cell_width(columns, width))
-    size = max(4.0, _MARGIN + _GAP * (columns - 1) + columns * width * cell)
-    text = wrap(title, size)
-    lines = text.count("\n") + 1
-    figure = new_figure(
-        size,
-        rows * (height * cell + 0.35) + 0.2 * lines + bar + 0.4,
-        layout="compressed",
+    *,
+    named: bool = True,
+    header: float = 0.0,
+    bar: bool = True,
+) -> tuple[Figure, np.ndarray, float, Axes | None]:
+    """Makes a figure of exactly the right size.
+
+    Returns:
+        The figure, its panels as an array `(rows, columns)`, the size of a
+        cell and the axes of the color bar.
+    """
+    tallest = max(_TALLEST / (rows * height), 1.5 * _SMALLEST_CELL)
+    cell = min(_CELL, tallest, _TALLEST / height, _cell_width(columns, width))
+    panel_width, panel_height = width * cell, height * cell
+    span = columns * panel_width + (columns - 1) * _GAP
+    bar_span = max(0.9 * span, _BAR) if bar else 0.0
+    inside = max(span, bar_span)
+    total_width = _MARGIN + inside + 0.4
+    text = wrap(title, total_width)
+    head = _LINE * (text.count("\n") + 1) + 0.1 + header
+    step = panel_height + (_NAME if named else 0.0) + 0.1
+    # Room for the last row's numbers and name, then the bar and its words.
+    foot = 1.15 if bar else 0.1
+    total_height = head + rows * step + foot
+    figure = new_figure(total_width, total_height)
+
+    def place(left: float, bottom: float, width: float, height: float) -> Axes:
+        return figure.add_axes(
+            (
+                left / total_width,
+                bottom / total_height,
+                width / total_width,
+                height / total_height,
+            )
+        )
+
+    figure.suptitle(
+        text, x=0.1 / total_width, y=1 - 0.05 / total_height, ha="left"
     )
-    figure.suptitle(text, x=0.02, ha="left")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    return figure, grid, cell
+    left = _MARGIN + (inside - span) / 2
+    panels = [
+        [
+            place(
+                left + column * (panel_width + _GAP),
+                total_height - head - (row + 1) * step + 0.1,
+                panel_width,
+                panel_height,
+            )
+            for column in range(columns)
+        ]
+        for row in range(rows)
+    ]
+    bar_axes = None
+    if bar:
+        bar_left = _MARGIN + (inside - bar_span) / 2
+        bar_axes = place(bar_left, 0.5, bar_span, 0.13)
+    return figure, np.array(panels, dtype=object), cell, bar_axes
 
 
 def _draw(
@@ -384,11 +432,15 @@ def _draw(
 def _name_axes(panel: Axes, xlabel: str, ylabel: str) -> None:
     panel.set(xlabel=xlabel, ylabel=ylabel)
     panel.tick_params(labelbottom=bool(xlabel), labelleft=bool(ylabel))
+    # A label that is longer than its axis would run into the title.
+    if panel.get_window_extent().height / panel.figure.dpi < 0.09 * len(ylabel):
+        panel.yaxis.label.set(rotation=0, ha="right", va="center")
 
 
 def _color_bar(
     figure: Figure,
     panels: list[Axes],
+    axes: Axes | None,
     norm: TwoSlopeNorm,
     values: Sequence[np.ndarray],
     rate: float | None,
@@ -405,15 +457,14 @@ def _color_bar(
     if two_point:
         top += " kept"
         if rate is not None:
-            top = f"1/(1\N{MINUS SIGN}rate) = {top}"
+            top += "\n= 1/(1\N{MINUS SIGN}rate)"
     above, below = largest > norm.vmax * (1 + 1e-6), smallest < 0
+    if above:
+        top += " or more"
     bar = figure.colorbar(
         ScalarMappable(norm, MULTIPLIERS),
-        ax=panels,
+        **({"ax": panels} if axes is None else {"cax": axes}),
         location="bottom",
-        shrink=0.9,
-        aspect=30,
-        pad=0.02,
         extend=("neither", "max", "min", "both")[above + 2 * below],
     )
     ticks = {0.0: "0 dropped", 1.0: "1 unchanged", norm.vmax: top}

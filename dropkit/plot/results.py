@@ -109,6 +109,7 @@ def paired(
             va="center",
             fontsize=9,
             color=style.color,
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 1},
         )
     if baseline is not None:
         name, value = _named(baseline, "baseline")
@@ -174,6 +175,7 @@ def lines(
     ends, banded = {}, False
     # One value needs no marker to be found again; many would be a smear.
     step = max(1, len(x) // 8)
+    ax.set_xlim(x.min(), x.max())
     for name, style in variant_styles(curves).items():
         parts = curves[name]
         parts = parts if isinstance(parts, tuple) else (parts,)
@@ -193,6 +195,7 @@ def lines(
             marker=style.marker,
             markevery=step,
             markersize=5,
+            clip_on=False,
         )
         if len(arrays) == 3:
             banded = True
@@ -268,9 +271,9 @@ def histograms(
     figure.suptitle(text, x=0.02, ha="left")
     grid = figure.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
     centers = (edges[:-1] + edges[1:]) / 2
-    norm = multiplier_norm(
-        max(2.0, high) if high > 2 else high if high > 1 else 2.0
-    )
+    # Bernoulli's kept entries are fully blue, a long tail stays so.
+    amplified = [v.max() for v in values.values() if v.max() > 1]
+    norm = multiplier_norm(min(amplified, default=2.0))
     for (name, v), ax in zip(values.items(), grid, strict=True):
         share = np.histogram(v, edges)[0] / v.size
         colors = (

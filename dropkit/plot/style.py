@@ -44,6 +44,13 @@ VARIANTS = {
     "weight": Style("#4A6A9A", ">", (0, (2, 2))),
     "keras": Style("#777777", "*", (0, (8, 2))),
 }
+# For names without a key, before the keys that a figure leaves unused.
+_SPARE = (
+    Style("#3B4CA0", "p", (0, (5, 2, 1, 2))),
+    Style("#8A3B12", "h", (0, (3, 1))),
+    Style("#2B7A5B", "d", (0, (1, 2))),
+    Style("#7A2E6E", "8", (0, (7, 2, 2, 2))),
+)
 
 _SETTINGS = {
     "axes.spines.right": False,
@@ -81,7 +88,9 @@ def styled(function: Callable) -> Callable:
     return wrapper
 
 
-def new_figure(width: float, height: float, layout: str) -> Figure:
+def new_figure(
+    width: float, height: float, layout: str | None = None
+) -> Figure:
     """Makes a figure that belongs to the caller, not to pyplot.
 
     Made by pyplot and closed at once: Jupyter then knows how to display a
@@ -105,15 +114,19 @@ def variant_styles(names: Iterable[str]) -> dict[str, Style]:
         raise ValueError(
             f"Expected 1 to {len(VARIANTS)} variants. Received: {names}"
         )
-    chosen: dict[str, str] = {}
+    chosen: dict[str, Style] = {}
     for name in names:
         keys = [key for key in VARIANTS if key in name.lower()]
-        if keys and keys[-1] not in chosen.values():
-            chosen[name] = keys[-1]
-    free = [key for key in VARIANTS if key not in chosen.values()]
-    unnamed = [name for name in names if name not in chosen]
-    chosen |= dict(zip(unnamed, free, strict=False))
-    return {name: VARIANTS[chosen[name]] for name in names}
+        if keys and VARIANTS[keys[-1]] not in chosen.values():
+            chosen[name] = VARIANTS[keys[-1]]
+    free = [
+        style
+        for style in (*_SPARE, *VARIANTS.values())
+        if style not in chosen.values()
+    ]
+    others = [name for name in names if name not in chosen]
+    chosen |= dict(zip(others, free, strict=False))
+    return {name: chosen[name] for name in names}
 
 
 def multiplier_norm(vmax: float) -> TwoSlopeNorm:
