@@ -55,19 +55,19 @@ def texts(root: Path) -> list[Path]:
 def move(text: str, old: tuple[str, str], new: tuple[str, str]) -> str:
     """Replaces the addresses of `old` by those of `new`."""
     slugs = [a[0].removeprefix("https://github.com/") for a in (old, new)]
-    pairs = [(host + slugs[0], host + slugs[1]) for host in HOSTS]
+    moved = {host + slugs[0]: host + slugs[1] for host in HOSTS}
     # The book's address ends in "/" in the settings, not always in a text.
-    pairs.append((old[1].rstrip("/"), new[1].rstrip("/")))
-    for before, after in pairs:
-        text = re.sub(re.escape(before) + r"(?![\w-])", lambda _: after, text)
-    return text
+    moved[old[1].rstrip("/")] = new[1].rstrip("/")
+    anywhere = "|".join(map(re.escape, moved))
+    return re.sub(rf"({anywhere})(?![\w-])", lambda m: moved[m[1]], text)
 
 
 def stamp_notebook(path: Path, root: Path) -> str:
     """Returns the notebook's JSON with its first cell and links renewed."""
     notebook = json.loads(path.read_text("utf-8"))
     name = path.relative_to(root).with_suffix("").as_posix()
-    first_cell, links = project.first_cell(root), project.launch_line(name, root)
+    first_cell = project.first_cell(root)
+    links = project.launch_line(name, root)
     is_code = [cell["cell_type"] == "code" for cell in notebook["cells"]]
     for number, cell in enumerate(notebook["cells"]):
         source = "".join(cell["source"])
@@ -91,8 +91,8 @@ def stamp(root: Path, new: tuple[str, str] | None = None) -> None:
         path.write_text(move(text, old, new or old), "utf-8")
     citation = root / "CITATION.cff"
     line = f"version: {project.version(root)}"
-    text = re.sub(r"^version:.*$", line, citation.read_text("utf-8"), flags=re.M)
-    citation.write_text(text, "utf-8")
+    text = citation.read_text("utf-8")
+    citation.write_text(re.sub(r"(?m)^version:.*$", line, text), "utf-8")
     for path in project.notebooks(root):
         path.write_text(stamp_notebook(path, root), "utf-8")
 

@@ -4,6 +4,7 @@ Usage: `python tools/execute.py [NOTEBOOK ...]`; default: every chapter.
 """
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -78,7 +79,7 @@ def execute(path: Path) -> None:
         record_timing=False,
         coalesce_streams=True,  # their cuts depend on timing
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    ).execute(stderr=subprocess.DEVNULL)  # TensorFlow's start-up lines
     normalize(notebook)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)

@@ -1,8 +1,11 @@
-"""Two corrections of Jupyter Book 1: no thebe, and MathJax from this site."""
+"""Corrections of Jupyter Book 1: no thebe, and MathJax from this site."""
 
+import inspect
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+
+from sphinx.util.inspect import stringify_signature
 
 
 def drop_thebe(app, pagename, templatename, context, doctree):
@@ -33,7 +36,18 @@ def copy_mathjax(app):
     shutil.copy(source / "tex-mml-chtml.js", target)
 
 
+def show_signature(app, what, name, obj, options, signature, annotation):
+    """Shows a layer's own arguments: Keras's `__new__` hides them."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    own = inspect.signature(obj.__init__)
+    without_self = list(own.parameters.values())[1:]
+    own = own.replace(parameters=without_self)
+    return stringify_signature(own, show_annotation=False), annotation
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", show_signature)
     app.connect("builder-inited", copy_mathjax)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
