@@ -74,8 +74,8 @@ class Dropout(NoiseLayer):
 
     .. math:: y = m \odot x, \qquad \mathrm{E}[m] = 1
 
-    One layer for what Keras spreads over ``Dropout``, ``SpatialDropout1D/2D/3D``
-    and ``GaussianDropout``: choose the noise, and the axes that share one draw.
+    One layer for what Keras spreads over five: choose the noise, and the axes
+    that share one draw.
 
     ====================================  ================================
     Keras                                 dropkit
@@ -253,9 +253,7 @@ class TokenDropout(Dropout):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(
-            rate, noise_shape=(None, None, 1), seed=seed, **kwargs
-        )
+        super().__init__(rate, noise_shape=(None, None, 1), seed=seed, **kwargs)
 
     def get_config(self):
         config = super().get_config()

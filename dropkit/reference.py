@@ -98,7 +98,9 @@ def bernoulli(
     return multiplier
 
 
-def gaussian(shape: Sequence[int], words: np.ndarray, rate: float) -> np.ndarray:
+def gaussian(
+    shape: Sequence[int], words: np.ndarray, rate: float
+) -> np.ndarray:
     r"""Returns Gaussian multipliers by the Box-Muller transform.
 
     .. math::

@@ -123,7 +123,9 @@ def to_shared_axes(noise_shape: Sequence[int | None]) -> tuple[str | int, ...]:
     names = range(len(entries))
     if len(entries) == 3:
         names = ("batch", "time", "features")
-    return tuple(n for n, entry in zip(names, entries, strict=True) if entry == 1)
+    return tuple(
+        n for n, entry in zip(names, entries, strict=True) if entry == 1
+    )
 
 
 def check_noise_shape(
@@ -239,5 +241,8 @@ def draw_shape(noise_shape: NoiseShape, inputs: tf.Tensor) -> tf.Tensor | tuple:
     ]
     with tf.control_dependencies(checks):
         return tf.stack(
-            [sizes[a] if entry is None else entry for a, entry in enumerate(fitted)]
+            [
+                sizes[a] if entry is None else entry
+                for a, entry in enumerate(fitted)
+            ]
         )

@@ -109,9 +109,7 @@ def test_mean_variance_and_rate_are_the_declared_ones(run):
         spread = np.sqrt((rate * (1 - rate)).mean() / n)
         assert abs(dropped.mean() - rate.mean()) < 5 * spread
         kept = np.broadcast_to(1 / (1 - rate), draws.shape)[~dropped]
-        np.testing.assert_allclose(
-            draws[~dropped], kept, rtol=2 * run.rounding
-        )
+        np.testing.assert_allclose(draws[~dropped], kept, rtol=2 * run.rounding)
 
 
 def test_each_call_draws_anew_and_traces_once(run):
@@ -323,9 +321,7 @@ def test_replicas_draw_different_multipliers(variant, two_replicas):
 
     @tf.function
     def step():
-        return two_replicas.run(
-            lambda: variant.apply(layer, tf.ones(SHAPE))
-        )
+        return two_replicas.run(lambda: variant.apply(layer, tf.ones(SHAPE)))
 
     calls = [two_replicas.experimental_local_results(step()) for _ in range(4)]
     first, second = (np.stack([c[r] for c in calls]) for r in (0, 1))

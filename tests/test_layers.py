@@ -14,9 +14,7 @@ ONES = tf.ones((6, 5, 4))
 def shared_axes_of(y):
     """Axes along which all entries of a multiplier agree."""
     return tuple(
-        axis
-        for axis in range(y.ndim)
-        if (y == y.take([0], axis=axis)).all()
+        axis for axis in range(y.ndim) if (y == y.take([0], axis=axis)).all()
     )
 
 
@@ -90,7 +88,9 @@ def test_embedding_dropout_is_the_specified_function(per):
     rows = ids if per == "sample" else ids.reshape(1, -1)
     layer = dk.EmbeddingDropout(0.4, per=per, seed=9)
     y = layer(tf.ones((4, 12, 2)), ids, training=True)
-    draws = reference.bernoulli(reference.bits(rows.shape, 9, role="types"), 0.4)
+    draws = reference.bernoulli(
+        reference.bits(rows.shape, 9, role="types"), 0.4
+    )
     picked = np.take_along_axis(draws, reference.type_numbers(rows), axis=1)
     expected = picked.reshape(ids.shape)[..., None] * np.ones(2)
     np.testing.assert_allclose(y, expected, rtol=1e-6)
@@ -269,13 +269,17 @@ def test_unknown_batch_and_time():
 
 def test_two_equal_seeds_share_a_stream():
     a, b = dk.Dropout(0.5, seed=4), dk.Dropout(0.5, seed=4)
-    np.testing.assert_array_equal(a(ONES, training=True), b(ONES, training=True))
+    np.testing.assert_array_equal(
+        a(ONES, training=True), b(ONES, training=True)
+    )
 
 
 def test_layer_names_never_enter_the_draws():
     a = dk.Dropout(0.5, seed=4, name="a")
     b = dk.Dropout(0.5, seed=4, name="b")
-    np.testing.assert_array_equal(a(ONES, training=True), b(ONES, training=True))
+    np.testing.assert_array_equal(
+        a(ONES, training=True), b(ONES, training=True)
+    )
 
 
 def test_config_is_plain_json_and_a_variable_gives_its_value():

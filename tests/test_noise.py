@@ -88,9 +88,7 @@ def test_a_vector_gives_each_feature_its_rate():
     draws = Bernoulli(rates).multiplier(key(), (n, 4)).numpy()
     error = 5 * np.sqrt(rates * (1 - rates) / n)
     assert np.all(np.abs((draws == 0).mean(axis=0) - rates) <= error)
-    np.testing.assert_allclose(
-        draws.max(axis=0), [1, 1 / 0.9, 2, 0], rtol=1e-6
-    )
+    np.testing.assert_allclose(draws.max(axis=0), [1, 1 / 0.9, 2, 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("make", [Bernoulli, Gaussian])

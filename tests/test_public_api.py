@@ -9,7 +9,9 @@ import pytest
 import dropkit as dk
 
 CLASSES = [
-    getattr(dk, name) for name in dk.__all__ if inspect.isclass(getattr(dk, name))
+    getattr(dk, name)
+    for name in dk.__all__
+    if inspect.isclass(getattr(dk, name))
 ]
 
 

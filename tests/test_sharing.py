@@ -40,11 +40,11 @@ def test_names_survive_the_round_trip(names):
     assert set(to_shared_axes(to_noise_shape(tuple(names), 3))) == names
 
 
-@given(st.integers(1, 5).flatmap(
-    lambda rank: st.tuples(
-        st.just(rank), st.sets(st.integers(0, rank - 1))
+@given(
+    st.integers(1, 5).flatmap(
+        lambda rank: st.tuples(st.just(rank), st.sets(st.integers(0, rank - 1)))
     )
-))
+)
 def test_numbers_survive_the_round_trip(case):
     rank, numbers = case
     noise_shape = to_noise_shape(tuple(numbers), rank)
