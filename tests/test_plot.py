@@ -66,8 +66,7 @@ def test_bad_vmax_is_refused(vmax):
 def test_drawn_cells_have_the_colors():
     figure = plot.mask_grid(BERNOULLI, title="t", rate=0.5)
     mesh = panels(figure)[0].collections[0]
-    figure.canvas.draw()
-    colors = mesh.get_facecolors().reshape(2, 3, 4)
+    colors = mesh.to_rgba(mesh.get_array())
     assert same_color(colors[0, 0], ORANGE)
     assert same_color(colors[0, 1], BLUE)
 
@@ -140,7 +139,7 @@ def test_cells_are_equal_squares_inside_a_narrow_figure(shape):
 def test_figure_inside_holds_all_text():
     title = "A long finding that needs more than one line, " * 3
     figure = plot.mask_grid(np.ones((12, 8, 6)), title=title, rate=0.5)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     box = figure.get_tightbbox()
     assert box.x0 > -0.2 and box.x1 < figure.get_figwidth() + 0.2
     assert box.y0 > -0.1 and box.y1 < figure.get_figheight() + 0.1
@@ -149,7 +148,7 @@ def test_figure_inside_holds_all_text():
 
 def test_all_text_is_legible():
     figure = plot.mask_grid(np.ones((3, 8, 6)), title="t", rate=0.5)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     texts = figure.findobj(matplotlib.text.Text)
     assert min(t.get_fontsize() for t in texts if t.get_text()) >= 9
 
@@ -315,7 +314,7 @@ def test_line_labels_stand_at_the_ends_and_apart():
     )
     (ax,) = figure.axes
     assert "95 % t-interval" in ax.get_xlabel()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     boxes = sorted(
         (text.get_window_extent() for text in ax.texts), key=lambda b: b.y0
     )

@@ -22,7 +22,7 @@ from dropkit.plot.style import (
 )
 
 # All in inches, as is the layout: a layout engine would not give equal cells.
-_WIDTH, _MARGIN, _GAP, _NAME, _LINE = 6.2, 0.6, 0.15, 0.27, 0.2
+_WIDTH, _MARGIN, _GAP, _NAME, _LINE = 5.4, 0.6, 0.15, 0.27, 0.2
 _TALLEST, _CELL, _SMALLEST_CELL, _BAR = 4.5, 0.3, 0.17, 2.6
 _GLYPHS_UP_TO = 16
 
@@ -463,7 +463,7 @@ def _color_bar(
         top += " or more"
     bar = figure.colorbar(
         ScalarMappable(norm, MULTIPLIERS),
-        **({"ax": panels} if axes is None else {"cax": axes}),
+        **({"ax": panels, "pad": 0.25} if axes is None else {"cax": axes}),
         location="bottom",
         extend=("neither", "max", "min", "both")[above + 2 * below],
     )

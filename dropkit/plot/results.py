@@ -17,7 +17,7 @@ from dropkit.plot.style import (
     wrap,
 )
 
-_WIDTH, _HEIGHT = 6.0, 3.6
+_WIDTH, _HEIGHT = 5.6, 3.4
 _DASHED = {"color": "black", "linestyle": (0, (5, 3)), "linewidth": 1.2}
 
 

@@ -104,7 +104,8 @@ def new_figure(
 def wrap(text: str, width: float, size: float = 11) -> str:
     """Breaks a text so that it fits into `width` inches."""
     # Bold letters are about 0.62 em wide on average.
-    return textwrap.fill(text, max(12, int(width * 72 / (0.62 * size))))
+    letters = max(12, int(width * 72 / (0.62 * size)))
+    return textwrap.fill(text, letters, break_long_words=False)
 
 
 def variant_styles(names: Iterable[str]) -> dict[str, Style]:
