@@ -197,6 +197,7 @@ def test_stamp_changes_every_place_and_no_output(copy):
     ],
 )
 def test_another_address_is_found(copy, name, text):
+    address.stamp(copy)
     with open(copy / name, "a", encoding="utf-8") as file:
         file.write(f"\n{text}\n")
     found = address.disagreements(copy)
