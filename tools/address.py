@@ -62,8 +62,9 @@ def move(text: str, old: tuple[str, str], new: tuple[str, str]) -> str:
     return re.sub(rf"({anywhere})(?![\w-])", lambda m: moved[m[1]], text)
 
 
-def stamp_notebook(path: Path, root: Path) -> str:
+def stamp_notebook(path: Path, root: Path, old: tuple[str, str]) -> str:
     """Returns the notebook's JSON with its first cell and links renewed."""
+    new = project.address(root)
     notebook = json.loads(path.read_text("utf-8"))
     name = path.relative_to(root).with_suffix("").as_posix()
     first_cell = project.first_cell(root)
@@ -74,9 +75,9 @@ def stamp_notebook(path: Path, root: Path) -> str:
         if number == is_code.index(True):
             source = first_cell
         elif cell["cell_type"] == "markdown":
-            source = re.sub(
-                r"^\[Open in Colab\].*$", lambda _: links, source, flags=re.M
-            )
+            source = move(source, old, new)
+            line = r"(?m)^\[Open in Colab\].*$"
+            source = re.sub(line, lambda _: links, source)
         cell["source"] = source.splitlines(keepends=True)
     # nbformat's own form, so that nothing else in the file changes.
     text = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True)
@@ -94,12 +95,12 @@ def stamp(root: Path, new: tuple[str, str] | None = None) -> None:
     text = citation.read_text("utf-8")
     citation.write_text(re.sub(r"(?m)^version:.*$", line, text), "utf-8")
     for path in project.notebooks(root):
-        path.write_text(stamp_notebook(path, root), "utf-8")
+        path.write_text(stamp_notebook(path, root, old), "utf-8")
 
 
 def disagreements(root: Path = project.ROOT) -> list[str]:
     """Returns the places that do not have the address of the one setting."""
-    repository, pages = project.address(root)
+    here = repository, pages = project.address(root)
     slug = repository.removeprefix("https://github.com/")
     found = []
 
@@ -125,15 +126,14 @@ def disagreements(root: Path = project.ROOT) -> list[str]:
         expect(path, r"git\+(https?://[^\s\"@`]+)", repository)
         for host in HOSTS[1:]:
             expect(path, re.escape(host) + r"([\w.-]+/[\w.-]+)", slug)
-        placeholder = project.PLACEHOLDER
-        if placeholder not in slug and placeholder in path.read_text("utf-8"):
-            found.append(f"{path.relative_to(root)}: {placeholder}")
     for path in project.notebooks(root):
-        if path.read_text("utf-8") != stamp_notebook(path, root):
+        expect(path, r"git\+([^\s\"@\\]+)", "{REPOSITORY}")
+        if path.read_text("utf-8") != stamp_notebook(path, root, here):
             found.append(f"{path.relative_to(root)}: first cell or links")
-        for text in re.findall(r"git\+[^\s\"@\\]+", path.read_text("utf-8")):
-            if text != "git+{REPOSITORY}":
-                found.append(f"{path.relative_to(root)}: {text}")
+    if project.PLACEHOLDER not in slug:
+        for path in (*texts(root), *project.notebooks(root)):
+            if project.PLACEHOLDER in path.read_text("utf-8"):
+                found.append(f"{path.relative_to(root)}: the placeholder")
     return found
 
 
