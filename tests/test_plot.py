@@ -426,6 +426,15 @@ class Notebook:
         return object()
 
 
+def test_whole_numbers_get_whole_ticks():
+    for x, whole in ((range(1, 21), True), (np.linspace(0, 1, 20), False)):
+        figure = plot.lines(
+            x, {"y": np.ones(20)}, title="t", xlabel="x", ylabel="y"
+        )
+        ticks = figure.axes[0].get_xticks()
+        assert (ticks == np.round(ticks)).all() == whole
+
+
 def test_show_displays_a_png_whose_text_is_the_alt_text(monkeypatch):
     monkeypatch.setitem(display.sys.modules, "IPython", Notebook)
     monkeypatch.setattr(Notebook.display, "calls", [])

@@ -230,6 +230,7 @@ def images(
         for image, panel in zip(values, grid[row], strict=True):
             panel.imshow(image, cmap="gray", vmin=0, vmax=vmax)
             panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
         grid[row, 0].set_title(name, fontweight="bold")
     return figure
 

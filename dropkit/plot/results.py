@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from dropkit.plot.style import (
@@ -176,6 +177,8 @@ def lines(
     # One value needs no marker to be found again; many would be a smear.
     step = max(1, len(x) // 8)
     ax.set_xlim(x.min(), x.max())
+    if (x == np.round(x)).all():
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     for name, style in variant_styles(curves).items():
         parts = curves[name]
         parts = parts if isinstance(parts, tuple) else (parts,)
