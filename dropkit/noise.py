@@ -68,6 +68,11 @@ def check_rate(
     return tuple(values.tolist()) if values.ndim else float(values)
 
 
+def _plain(values) -> float | np.ndarray:
+    """A Python float for a scalar rate, an array for a vector."""
+    return values if np.ndim(values) else float(values)
+
+
 class Noise:
     """A distribution of multipliers at a rate; see the subclasses.
 
@@ -163,6 +168,7 @@ class Bernoulli(Noise):
         >>> key = Key(tf.constant([7, 0]))
         >>> sorted(set(noise.multiplier(key, (100,)).numpy().tolist()))
         [0.0, 2.0]
+
     Reference:
         Srivastava et al. (2014), https://jmlr.org/papers/v15/srivastava14a.html.
         The paper's masks are raw and its weights are multiplied by the
@@ -188,7 +194,7 @@ class Bernoulli(Noise):
         """Mean of the multiplier (0 for an inverted rate of 1)."""
         rate = np.asarray(self.config_rate)
         inverted = np.where(rate < 1, 1.0, 0.0)
-        return (inverted if self.scale == "inverted" else 1 - rate)[()]
+        return _plain(inverted if self.scale == "inverted" else 1 - rate)
 
     @property
     def variance(self) -> float | np.ndarray:
@@ -196,7 +202,7 @@ class Bernoulli(Noise):
         rate = np.asarray(self.config_rate)
         raw = rate * (1 - rate)
         keep = np.where(rate < 1, 1 - rate, 1.0)
-        return (raw / keep**2 if self.scale == "inverted" else raw)[()]
+        return _plain(raw / keep**2 if self.scale == "inverted" else raw)
 
     def multiplier(self, key, shape, dtype="float32", role="multiplier"):
         keep, kept_value = self._draw(key, shape, dtype, role)
@@ -239,6 +245,7 @@ class Gaussian(Noise):
         >>> noise = Gaussian(0.2)
         >>> noise.mean, noise.variance
         (1.0, 0.25)
+
     Reference:
         Srivastava et al. (2014), section 10,
         https://jmlr.org/papers/v15/srivastava14a.html.
@@ -249,13 +256,13 @@ class Gaussian(Noise):
     @property
     def mean(self) -> float | np.ndarray:
         """Mean of the multiplier: 1."""
-        return np.ones_like(np.asarray(self.config_rate))[()]
+        return _plain(np.ones_like(np.asarray(self.config_rate)))
 
     @property
     def variance(self) -> float | np.ndarray:
         """Variance of the multiplier: ``rate / (1 - rate)``."""
         rate = np.asarray(self.config_rate)
-        return (rate / (1 - rate))[()]
+        return _plain(rate / (1 - rate))
 
     def multiplier(self, key, shape, dtype="float32", role="multiplier"):
         rate = self.rate_tensor

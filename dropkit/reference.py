@@ -27,6 +27,7 @@ def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
     Example:
         >>> [hex(word) for word in philox([0, 0, 0, 0], [0, 0])]
         ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+
     Reference:
         Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3";
         the example is the first known answer of the authors' test.
@@ -61,6 +62,7 @@ def bits(
     Example:
         >>> bits((3,), seed=7).dtype
         dtype('uint32')
+
     Reference:
         ``tf.random.stateless_uniform(..., alg="philox")``, which first mixes
         its 128-bit seed into a key and a start of the counter.

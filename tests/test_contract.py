@@ -183,6 +183,7 @@ def make_model(variant, seed=None):
     outputs = keras.layers.Dense(2)(keras.layers.Flatten()(x))
     model = keras.Model(inputs, outputs)
     model.compile(keras.optimizers.Adam(0.05), "mse")
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -245,13 +246,11 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(variant, tmp_path):
     assert_equal_states(resumed, expected)
 
     resumed = keras.models.load_model(tmp_path / "start.keras")
-    resumed.optimizer.build(resumed.trainable_variables)
     resumed.load_weights(tmp_path / "one.weights.h5")
     fit(resumed, epochs=2, initial=1)
     assert_equal_states(resumed, expected)
 
     resumed = make_model(variant)
-    resumed.optimizer.build(resumed.trainable_variables)
     status = tf.train.Checkpoint(model=resumed, optimizer=resumed.optimizer)
     status.restore(checkpoint).assert_existing_objects_matched()
     fit(resumed, epochs=2, initial=1)
@@ -275,7 +274,6 @@ def test_backup_and_model_checkpoint_resume(variant, tmp_path):
     expected = state(model)
 
     resumed = keras.models.load_model(tmp_path / "start.keras")
-    resumed.optimizer.build(resumed.trainable_variables)
     resumed.load_weights(weights)
     fit(resumed, epochs=2, initial=1)
     assert_equal_states(resumed, expected)
