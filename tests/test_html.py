@@ -124,6 +124,12 @@ def test_page_is_clean(open_page, address, size, theme):
         " || !i.alt || /[.](png|svg)$/.test(i.alt)).map(i => i.src)"
     )
     assert images == [], "not shown, or without alt text"
+    bent = page.evaluate(
+        "[...document.images].filter(i => i.height && Math.abs(i.width"
+        " * i.naturalHeight / (i.height * i.naturalWidth) - 1) > 0.03)"
+        ".map(i => i.alt)"
+    )
+    assert bent == [], "shown in other proportions"
     assert page.locator("mjx-merror").count() == 0
     shots = os.environ.get("DROPKIT_SHOTS")
     if shots:
