@@ -2,20 +2,32 @@
 
 Every dropout is three choices: the *site* (which tensor is multiplied), the
 *sharing* (which entries share one draw) and the *noise* (what the multiplier
-is). The layers take them as arguments.
+is). The layers and the recurrent methods take them as arguments.
 """
 
 import importlib
 
 from dropkit import data, reference
 from dropkit._version import __version__
+from dropkit.convert import convert
 from dropkit.layers import Dropout, EmbeddingDropout, TokenDropout
+from dropkit.methods import Gal, Moon, Semeniuta, WeightDrop, Zoneout
+from dropkit.recurrent import GRU, LSTM, SimpleRNN
 
 __all__ = [
     "Dropout",
     "EmbeddingDropout",
+    "GRU",
+    "Gal",
+    "LSTM",
+    "Moon",
+    "Semeniuta",
+    "SimpleRNN",
     "TokenDropout",
+    "WeightDrop",
+    "Zoneout",
     "__version__",
+    "convert",
     "data",
     "plot",
     "reference",

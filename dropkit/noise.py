@@ -19,7 +19,9 @@ Rate = float | tuple[float, ...] | keras.Variable | tf.Variable
 
 
 def check_rate(
-    rate: float | Sequence[float] | keras.Variable, one_allowed: bool = True
+    rate: float | Sequence[float] | keras.Variable,
+    one_allowed: bool = True,
+    name: str = "rate",
 ) -> Rate:
     """Returns a valid rate, or raises in Keras's wording.
 
@@ -28,6 +30,7 @@ def check_rate(
             a vector of such floats, one for each feature; or a scalar
             ``keras.Variable``, which may change without retracing.
         one_allowed: Whether 1 itself is allowed.
+        name: The argument's name, for the error.
     Returns:
         A float, a tuple of floats, or the variable.
     Raises:
@@ -49,19 +52,21 @@ def check_rate(
         values = values.astype("float64")
     except (TypeError, ValueError):
         raise TypeError(
-            "Invalid value received for argument `rate`. Expected a float in "
-            f"{interval}, or one for each feature. Received: rate={rate!r}"
+            f"Invalid value received for argument `{name}`. Expected a "
+            f"float in {interval}, or one for each feature. "
+            f"Received: {name}={rate!r}"
         ) from None
     if values.ndim > (0 if is_variable else 1) or values.size == 0:
         raise ValueError(
-            "Invalid value received for argument `rate`. Expected a scalar or "
-            f"a vector with one rate for each feature. Received: rate={rate!r}"
+            f"Invalid value received for argument `{name}`. Expected a "
+            "scalar or a vector with one rate for each feature. "
+            f"Received: {name}={rate!r}"
         )
     inside = (values >= 0) & (values <= 1 if one_allowed else values < 1)
     if not inside.all():  # NaN compares false, so it lands here too.
         raise ValueError(
-            "Invalid value received for argument `rate`. Expected a float in "
-            f"{interval}. Received: rate={shown}"
+            f"Invalid value received for argument `{name}`. Expected a "
+            f"float in {interval}. Received: {name}={shown}"
         )
     if is_variable:
         return rate

@@ -175,3 +175,199 @@ def type_numbers(ids: np.ndarray) -> np.ndarray:
         types = sorted(set(words))
         numbers[row] = [types.index(word) for word in words]
     return numbers
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Returns the logistic function.
+
+    Args:
+        x: Array of floats.
+    Returns:
+        Array of the same shape, in (0, 1).
+    Example:
+        >>> float(sigmoid(np.array(0.0)))
+        0.5
+    """
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    *,
+    m_x: np.ndarray | None = None,
+    m_h: np.ndarray | None = None,
+    m_g: np.ndarray | None = None,
+    m_c: np.ndarray | None = None,
+    keep_h: np.ndarray | None = None,
+    keep_c: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs an LSTM with given multipliers, gate by gate and step by step.
+
+    Args:
+        x: Inputs ``(T, B, F)``.
+        kernel: ``(F, 4U)``, gates in Keras's order i, f, c, o.
+        recurrent_kernel: ``(U, 4U)``.
+        bias: ``(4U,)``.
+        h: Initial state ``(B, U)``.
+        c: Initial cell ``(B, U)``.
+        m_x: Multiplier of the inputs, of shape ``(T, 4, B, F)`` after
+            broadcasting: step, gate, sample, feature.
+        m_h: Multiplier of ``h_{t-1}``, ``(T, 4, B, U)`` (Gal).
+        m_g: Multiplier of the candidate, ``(T, B, U)`` (Semeniuta).
+        m_c: Multiplier of the new cell, ``(T, B, U)`` (Moon).
+        keep_h: What is kept of the old state, ``(T, B, U)`` (Zoneout).
+        keep_c: What is kept of the old cell, ``(T, B, U)`` (Zoneout).
+    Returns:
+        All states and all cells, each ``(T, B, U)``.
+    Example:
+        >>> zeros = np.zeros
+        >>> states, cells = lstm(
+        ...     zeros((2, 1, 3)), zeros((3, 8)), zeros((2, 8)), zeros(8),
+        ...     zeros((1, 2)), np.ones((1, 2)))
+        >>> cells[:, 0, 0]
+        array([0.5 , 0.25])
+    """
+    steps, (batch, units) = len(x), h.shape
+    m_x = _full(m_x, (steps, 4, batch, x.shape[-1]))
+    m_h = _full(m_h, (steps, 4, batch, units))
+    m_g = _full(m_g, (steps, batch, units))
+    m_c = _full(m_c, (steps, batch, units))
+    keep_h = _full(keep_h, (steps, batch, units), 0)
+    keep_c = _full(keep_c, (steps, batch, units), 0)
+    states, cells = [], []
+    for t in range(steps):
+        z = []
+        for gate in range(4):
+            columns = slice(gate * units, (gate + 1) * units)
+            z.append(
+                (x[t] * m_x[t, gate]) @ kernel[:, columns]
+                + (h * m_h[t, gate]) @ recurrent_kernel[:, columns]
+                + bias[columns]
+            )
+        i, f, o = sigmoid(z[0]), sigmoid(z[1]), sigmoid(z[3])
+        g = np.tanh(z[2])
+        new = m_c[t] * (f * c + i * (m_g[t] * g))
+        h = keep_h[t] * h + (1 - keep_h[t]) * o * np.tanh(new)
+        c = keep_c[t] * c + (1 - keep_c[t]) * new
+        states.append(h)
+        cells.append(c)
+    return np.stack(states), np.stack(cells)
+
+
+def gru(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    *,
+    reset_after: bool = True,
+    m_x: np.ndarray | None = None,
+    m_h: np.ndarray | None = None,
+    m_g: np.ndarray | None = None,
+    keep_h: np.ndarray | None = None,
+) -> np.ndarray:
+    """Runs a GRU with given multipliers, gate by gate and step by step.
+
+    Args:
+        x: Inputs ``(T, B, F)``.
+        kernel: ``(F, 3U)``, gates in Keras's order z, r, h.
+        recurrent_kernel: ``(U, 3U)``.
+        bias: ``(2, 3U)``, input and recurrent bias; ``(3U,)`` without
+            ``reset_after``.
+        h: Initial state ``(B, U)``.
+        reset_after: Whether the reset gate acts after the matrix product.
+        m_x: Multiplier of the inputs, ``(T, 3, B, F)`` after broadcasting.
+        m_h: Multiplier of ``h_{t-1}``, ``(T, 3, B, U)`` (Gal).
+        m_g: Multiplier of the candidate, ``(T, B, U)`` (Semeniuta).
+        keep_h: What is kept of the old state, ``(T, B, U)`` (Zoneout).
+    Returns:
+        All states, ``(T, B, U)``.
+    Example:
+        >>> zeros = np.zeros
+        >>> gru(zeros((2, 1, 3)), zeros((3, 6)), zeros((2, 6)), zeros((2, 6)),
+        ...     np.ones((1, 2)))[:, 0, 0]
+        array([0.5 , 0.25])
+    """
+    steps, (batch, units) = len(x), h.shape
+    m_x = _full(m_x, (steps, 3, batch, x.shape[-1]))
+    m_h = _full(m_h, (steps, 3, batch, units))
+    m_g = _full(m_g, (steps, batch, units))
+    keep_h = _full(keep_h, (steps, batch, units), 0)
+    b_x, b_h = bias if reset_after else (bias, np.zeros_like(bias))
+    states = []
+    for t in range(steps):
+        outer, inner = [], []
+        for gate in range(3):
+            columns = slice(gate * units, (gate + 1) * units)
+            outer.append((x[t] * m_x[t, gate]) @ kernel[:, columns])
+            outer[gate] = outer[gate] + b_x[columns]
+            inner.append((h * m_h[t, gate]) @ recurrent_kernel[:, columns])
+            inner[gate] = inner[gate] + b_h[columns]
+        z, r = sigmoid(outer[0] + inner[0]), sigmoid(outer[1] + inner[1])
+        if reset_after:
+            g = np.tanh(outer[2] + r * inner[2])
+        else:
+            g = np.tanh(
+                outer[2] + (r * h * m_h[t, 2]) @ recurrent_kernel[:, columns]
+            )
+        new = z * h + (1 - z) * (m_g[t] * g)
+        h = keep_h[t] * h + (1 - keep_h[t]) * new
+        states.append(h)
+    return np.stack(states)
+
+
+def simple_rnn(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    *,
+    m_x: np.ndarray | None = None,
+    m_h: np.ndarray | None = None,
+    keep_h: np.ndarray | None = None,
+) -> np.ndarray:
+    """Runs a simple recurrent layer with given multipliers.
+
+    Args:
+        x: Inputs ``(T, B, F)``.
+        kernel: ``(F, U)``.
+        recurrent_kernel: ``(U, U)``.
+        bias: ``(U,)``.
+        h: Initial state ``(B, U)``.
+        m_x: Multiplier of the inputs, ``(T, 1, B, F)`` after broadcasting.
+        m_h: Multiplier of ``h_{t-1}``, ``(T, 1, B, U)`` (Gal).
+        keep_h: What is kept of the old state, ``(T, B, U)`` (Zoneout).
+    Returns:
+        All states, ``(T, B, U)``.
+    Example:
+        >>> zeros = np.zeros
+        >>> simple_rnn(zeros((1, 1, 3)), zeros((3, 2)), zeros((2, 2)),
+        ...            zeros(2), np.ones((1, 2)))
+        array([[[0., 0.]]])
+    """
+    steps, (batch, units) = len(x), h.shape
+    m_x = _full(m_x, (steps, 1, batch, x.shape[-1]))
+    m_h = _full(m_h, (steps, 1, batch, units))
+    keep_h = _full(keep_h, (steps, batch, units), 0)
+    states = []
+    for t in range(steps):
+        new = np.tanh(
+            (x[t] * m_x[t, 0]) @ kernel
+            + (h * m_h[t, 0]) @ recurrent_kernel
+            + bias
+        )
+        h = keep_h[t] * h + (1 - keep_h[t]) * new
+        states.append(h)
+    return np.stack(states)
+
+
+def _full(multiplier, shape, default=1):
+    """A multiplier in its full shape; the default where it is None."""
+    return np.broadcast_to(default if multiplier is None else multiplier, shape)

@@ -21,4 +21,8 @@ tf.config.set_logical_device_configuration(
 @pytest.fixture
 def two_replicas():
     """A strategy over two logical CPUs."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # The default's collectives are numbered by process: a second model of
+    # another size would be refused.
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()
+    )

@@ -32,7 +32,8 @@ class Variant:
     Attributes:
         name: The test's id.
         make: Makes the layer; takes Keras's keyword arguments and ``seed``.
-        groups: For each entry of ``SHAPE``, the number of the draw it gets.
+        groups: For each entry of ``SHAPE``, the number of the draw it gets;
+            None for a recurrent layer.
         rate: Rate of each entry, of shape ``SHAPE``.
         gaussian: Whether the noise is Gaussian.
         ids: Whether the layer is called with word ids as well.
@@ -40,8 +41,8 @@ class Variant:
 
     name: str
     make: Callable[..., keras.layers.Layer]
-    groups: np.ndarray
-    rate: np.ndarray
+    groups: np.ndarray | None = None
+    rate: np.ndarray | None = None
     gaussian: bool = False
     ids: bool = False
 
@@ -140,6 +141,30 @@ def token_variants() -> list[Variant]:
     ]
 
 
+def recurrent_variants() -> list[Variant]:
+    """Layers that do more than multiply: for saving and resuming only."""
+    layers = {
+        dk.LSTM: dk.Gal(0.3),
+        dk.GRU: dk.Semeniuta(0.3),
+        dk.SimpleRNN: dk.Zoneout(0.3),
+    }
+    return [
+        Variant(
+            layer.__name__,
+            lambda layer=layer, method=method, **kwargs: layer(
+                FEATURES,
+                dropout=0.3,
+                recurrent_dropout=method,
+                return_sequences=True,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=1),
+                recurrent_initializer=keras.initializers.Orthogonal(seed=2),
+                **kwargs,
+            ),
+        )
+        for layer, method in layers.items()
+    ]
+
+
 def all_variants(full: bool) -> list[Variant]:
     return [
         *dropout_variants(full),
@@ -167,4 +192,5 @@ ONE_EACH = [
     _dropout("gaussian", "none", "third"),
     *embedding_variants()[:1],
     *token_variants(),
+    *recurrent_variants(),
 ]

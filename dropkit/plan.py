@@ -1,0 +1,81 @@
+"""The plan of a loop: in how many parts, and compiled by XLA or not.
+
+The samples of a batch are independent, so a batch can run as several loops
+beside each other; on a CPU with two cores that pays where the matrices are
+too small to use both. The limits below were found by
+``benchmarks/recurrent.py`` on such a machine. Nothing was measured on a GPU.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import tensorflow as tf
+
+# Compiled versions of one layer before the plain loop takes over: each new
+# length or batch size is compiled anew.
+MAX_COMPILED = 8
+# Below this many state entries in all steps, compiling costs more than a
+# whole training gains.
+SMALLEST_COMPILED = 200_000
+# From this width on, the matrix products fill all cores by themselves.
+WIDE = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a loop runs.
+
+    Args:
+        parts: Number of loops beside each other.
+        compiled: Whether each is compiled by XLA.
+        why: The reason, in words.
+    """
+
+    parts: int
+    compiled: bool
+    why: str
+
+
+def choose(
+    time: int | None,
+    batch: int | None,
+    units: int,
+    compiled_before: int,
+    hand_written: bool = True,
+) -> Plan:
+    """Returns the plan for a loop of these sizes.
+
+    Args:
+        time: Number of steps; None if unknown while tracing.
+        batch: Number of samples; None if unknown while tracing.
+        units: Width of the state.
+        compiled_before: Number of other shapes that this layer has compiled.
+        hand_written: Whether the loop has a hand-written gradient.
+    Returns:
+        A :class:`Plan`.
+    Example:
+        >>> choose(100, 32, 650, 0).why
+        'plain loop: not inside a tf.function'
+    """
+    if not hand_written:
+        # What automatic differentiation saves cannot leave an XLA loop.
+        return Plan(1, False, "plain loop: its gradient is automatic")
+    if tf.executing_eagerly():
+        return Plan(1, False, "plain loop: not inside a tf.function")
+    if tf.config.list_logical_devices("GPU"):
+        return Plan(1, False, "plain loop: nothing was measured on a GPU")
+    if units >= WIDE:
+        why = "plain loop: its matrix products already fill all cores"
+        return Plan(1, False, why)
+    if time is None:
+        return Plan(1, False, "plain loop: the number of steps is not fixed")
+    if time * (batch or 32) * units < SMALLEST_COMPILED:
+        return Plan(1, False, "plain loop: too small to be worth compiling")
+    if compiled_before >= MAX_COMPILED:
+        return Plan(1, False, "plain loop: too many shapes were compiled")
+    even = batch is not None and batch >= 16 and batch % 2 == 0
+    if even and (os.cpu_count() or 1) > 1:
+        return Plan(2, True, "XLA, two halves of the batch beside each other")
+    return Plan(1, True, "XLA, the whole batch")

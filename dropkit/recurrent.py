@@ -1,0 +1,643 @@
+"""LSTM, GRU and SimpleRNN: Keras's layers that accept a dropout method.
+
+Weights, masking, states and arguments are Keras's. Only the noise is ours: in
+training with noise the loops of :mod:`dropkit.engine` run; otherwise Keras's
+own loop, or its fused kernel.
+
+Private names of Keras that this module relies on, tested at both ends of the
+supported versions: ``RNN.inner_loop``, ``RNN._maybe_config_dropout_masks``,
+and that ``Bidirectional`` takes its fused route only if
+``cell.recurrent_dropout`` is false.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+
+import keras
+import tensorflow as tf
+
+from dropkit import engine, generic
+from dropkit.engine import Multiplier, Sites
+from dropkit.methods import Gal, Method, Sizes, check_recurrent_rate
+from dropkit.noise import Bernoulli
+from dropkit.plan import choose
+from dropkit.stream import Stream, check_seed
+
+_IN_KERAS = threading.local()
+
+
+@contextlib.contextmanager
+def _hidden_rates():
+    """Inside, a layer shows Keras rates of 0: it keeps its fused path."""
+    before = getattr(_IN_KERAS, "on", False)
+    _IN_KERAS.on = True
+    try:
+        yield
+    finally:
+        _IN_KERAS.on = before
+
+
+def as_method(recurrent_dropout) -> Method | None:
+    """Returns the method of a ``recurrent_dropout`` argument.
+
+    Args:
+        recurrent_dropout: A method, or a rate: then Keras's own meaning,
+            ``Gal(rate, gates="untied")``. A Python 0 means none.
+    Returns:
+        A method or None.
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if the rate is outside ``[0, 1)``.
+    Example:
+        >>> as_method(0.25).gates
+        'untied'
+    """
+    if isinstance(recurrent_dropout, dict):
+        recurrent_dropout = keras.saving.deserialize_keras_object(
+            recurrent_dropout
+        )
+    if isinstance(recurrent_dropout, Method):
+        return recurrent_dropout
+    if isinstance(recurrent_dropout, type) and issubclass(
+        recurrent_dropout, Method
+    ):
+        raise TypeError(
+            "Invalid value received for argument `recurrent_dropout`. Give "
+            f"the method a rate, as in {recurrent_dropout.__name__}(0.25). "
+            f"Received: recurrent_dropout={recurrent_dropout.__name__}"
+        )
+    rate = check_recurrent_rate(recurrent_dropout, "recurrent_dropout")
+    method = Gal(rate, gates="untied")
+    return None if method.is_identity else method
+
+
+class _Compiled:
+    """The shapes that a layer has compiled; a plain object, not tracked."""
+
+    def __init__(self):
+        self.shapes = set()
+
+
+def _split(multiplier, parts, batch):
+    """A multiplier's part for each part of the batch."""
+    if (
+        parts > 1
+        and len(multiplier.shape) > 1
+        and multiplier.shape[-2] == batch
+    ):
+        return tf.split(multiplier, parts, axis=-2)
+    return [multiplier] * parts
+
+
+class _Recurrent:
+    """What the three layers share; comes before Keras's class."""
+
+    kind: str
+    gates: int
+    # SimpleRNN has no fused kernel and no such argument.
+    use_cudnn = "auto"
+    # Places of the engine's gates in Keras's kernels.
+    order: tuple[int, ...]
+
+    def __init__(
+        self,
+        units,
+        *args,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        method = as_method(recurrent_dropout)
+        if method is not None:
+            method.check(self.kind)
+        input_noise = Bernoulli(check_recurrent_rate(dropout, "dropout"))
+        seed = check_seed(seed)
+        super().__init__(units, *args, **kwargs)
+        self._method = method
+        self._input_noise = input_noise
+        self._seed = seed
+        self._stream = Stream(seed)
+        self._compiled = _Compiled()
+        self._plan = None
+        if self._is_noisy and self.kind != "SimpleRNN":
+            # True for Bidirectional, ignored by the cell, which applies a
+            # rate only if it is below 1. A SimpleRNN, which Bidirectional
+            # never fuses, would apply it.
+            self.cell.recurrent_dropout = 1.0
+
+    @property
+    def _is_noisy(self):
+        return self._method is not None or not self._input_noise.is_identity
+
+    @property
+    def dropout(self):
+        """The rate of the input dropout."""
+        if getattr(_IN_KERAS, "on", False):
+            return 0.0
+        return self._input_noise.rate
+
+    @property
+    def recurrent_dropout(self):
+        """The method, or 0."""
+        if getattr(_IN_KERAS, "on", False):
+            return 0.0
+        return 0.0 if self._method is None else self._method
+
+    @property
+    def stream(self) -> Stream:
+        """The random state of this layer."""
+        return self._stream
+
+    @property
+    def engine(self) -> str:
+        """Which loop runs, and why, in words."""
+        if not self._is_noisy:
+            return "Keras's own: no noise"
+        if self._method is None:
+            return "Keras's own: the input dropout is applied before it"
+        inference = "the training loop, with the multipliers' means"
+        if self._method.identity_in_inference:
+            inference = "Keras's own"
+        plan = "not run yet" if self._plan is None else self._plan.why
+        return f"training: {plan}; inference: {inference}"
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if sequences.shape[1] == 0:
+            raise ValueError(
+                f"{self.kind} needs at least one time step. Received: inputs "
+                f"of shape {tuple(sequences.shape)}"
+            )
+        return super().call(
+            sequences, initial_state=initial_state, mask=mask, training=training
+        )
+
+    def _maybe_config_dropout_masks(self, *args, **kwargs):
+        """Nothing: Keras would draw here, in inference too."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if isinstance(mask, (list, tuple)):
+            mask = mask[0]
+        if mask is not None:
+            mask = tf.cast(mask, tf.bool)
+            # A NaN in a padded step would reach the gradients through 0 * NaN.
+            sequences = tf.where(mask[..., None], sequences, 0)
+        method = self._method
+        in_engine = method is not None and (
+            training or not method.identity_in_inference
+        )
+        if not in_engine:
+            if training and not self._input_noise.is_identity:
+                masks = self._input_masks(
+                    self._stream.next_key(), self._sizes(sequences), False
+                )
+                sequences = sequences * masks[:, None]
+            with _hidden_rates():
+                # Keras's cell would use `training` for its own dropout only.
+                return super().inner_loop(
+                    sequences, initial_state, mask, training=False
+                )
+        if self.use_cudnn is True:
+            raise ValueError(
+                "use_cudnn=True was specified, but cuDNN cannot run "
+                f"{method!r}. Pass use_cudnn='auto': then inference uses "
+                "cuDNN where the method allows it."
+            )
+        return self._engine_loop(sequences, initial_state, mask, training)
+
+    def _engine_loop(self, sequences, initial_state, mask, training):
+        sizes = self._sizes(sequences)
+        cell = self.cell
+        weights = [
+            tf.cast(tf.convert_to_tensor(weight), sizes.dtype)
+            for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
+            if weight is not None
+        ]
+        masks = None
+        if training:
+            key = self._stream.next_key()
+            sites = self._method.sites(key, sizes)
+            weights[1] = self._method.kernel(key, sizes, weights[1])
+            if not self._input_noise.is_identity:
+                untied = self._method.gates == "untied" and self.gates > 1
+                masks = self._input_masks(key, sizes, untied)
+        else:
+            sites = self._method.inference_sites(sizes)
+        if mask is not None:
+            mask = tf.transpose(mask)[..., None]
+            if self.go_backwards:
+                mask = tf.reverse(mask, [0])
+            sites = _with_padding(sites, mask, sizes.dtype, self.gates == 4)
+        outputs, states = self._run_parts(
+            sequences, masks, weights, initial_state, sites
+        )
+        if mask is not None:
+            # As Keras: a masked step repeats the last output, and there is
+            # none before the first unmasked step.
+            shown = mask
+            if not self.zero_output_for_mask:
+                shown = tf.cumsum(tf.cast(mask, tf.int32), axis=0) > 0
+            outputs = tf.where(shown, outputs, tf.zeros((), outputs.dtype))
+        return outputs[-1], tf.transpose(outputs, [1, 0, 2]), states
+
+    def _run_parts(self, sequences, masks, weights, states, sites):
+        """Runs the loop as planned: whole or in parts, compiled or not."""
+        batch, time = sequences.shape[:2]
+        compiled = self._compiled
+        others = compiled.shapes - {(time, batch)}
+        plan = choose(
+            time, batch, self.units, len(others), self._is_hand_written
+        )
+        self._plan = plan
+        run = functools.partial(self._run_part, sites)
+        if plan.compiled:
+            compiled.shapes.add((time, batch))
+            run = tf.function(run, jit_compile=True)
+        noise = [m for m in (masks, *sites.tensors()) if m is not None]
+        by_part = zip(
+            tf.split(sequences, plan.parts),
+            zip(*(tf.split(s, plan.parts) for s in states), strict=True),
+            zip(*(_split(n, plan.parts, batch) for n in noise), strict=True)
+            if noise
+            else [()] * plan.parts,
+            strict=True,
+        )
+        results = [
+            run(x, weights, list(initial), list(multipliers), masks is not None)
+            for x, initial, multipliers in by_part
+        ]
+        if plan.parts == 1:
+            return results[0]
+        outputs, states = zip(*results, strict=True)
+        return tf.concat(outputs, 1), [
+            tf.concat(parts, 0) for parts in zip(*states, strict=True)
+        ]
+
+    def _run_part(self, sites, x, weights, states, multipliers, has_input_mask):
+        """Projection and loop of one part: a function of tensors alone."""
+        masks, *multipliers = (
+            multipliers if has_input_mask else (None, *multipliers)
+        )
+        sites = sites.with_tensors(multipliers)
+        x = tf.transpose(x, [1, 0, 2])
+        if self.go_backwards:
+            x = tf.reverse(x, [0])
+        kernel, recurrent_kernel, *bias = weights
+        bias = bias[0] if bias else None
+        projected = self._project(x, masks, sites, kernel, bias)
+        return self._run(projected, recurrent_kernel, bias, states, sites)
+
+    def _sizes(self, sequences):
+        batch, time = sequences.shape[:2]
+        return Sizes(
+            time=tf.shape(sequences)[1] if time is None else time,
+            batch=tf.shape(sequences)[0] if batch is None else batch,
+            units=self.units,
+            gates=self.gates,
+            dtype=self.compute_dtype,
+            direction="backward" if self.go_backwards else "forward",
+        )
+
+    def _input_masks(self, key, sizes, untied):
+        features = self.cell.kernel.shape[0]
+        shape = [sizes.batch, features]
+        if untied:
+            shape.insert(0, self.gates)
+        return self._input_noise.multiplier(
+            key, shape, sizes.dtype, f"{sizes.direction}/input"
+        )
+
+    def _project(self, x, masks, sites, kernel, bias):
+        """``(x * m) W + b`` of all steps, in the engine's layout."""
+        kernel = self._ordered(kernel)
+        units, gates = self.units, self.gates
+        untied_state = sites.state is not None and sites.state.gates
+        untied_input = masks is not None and len(masks.shape) == 3
+        if masks is not None and not untied_input:
+            x = x * masks
+        if untied_state or untied_input:
+            x = [
+                x * masks[place] if untied_input else x for place in self.order
+            ]
+            by_gate = tf.split(kernel, gates, axis=-1)
+            z = [tf.tensordot(a, w, 1) for a, w in zip(x, by_gate, strict=True)]
+            z = tf.stack(z, 1) if untied_state else tf.concat(z, -1)
+        else:
+            z = tf.tensordot(x, kernel, 1)
+        bias = self._input_bias(bias)
+        if bias is not None:
+            bias = self._ordered(bias)
+            if untied_state:
+                bias = tf.reshape(bias, [gates, 1, units])
+            z = z + bias
+        return z
+
+    def _input_bias(self, bias):
+        """The part of the bias that is added to the projected inputs."""
+        return bias
+
+    def _ordered(self, weights):
+        """A kernel or bias with its gates in the engine's order."""
+        if self.order == tuple(range(self.gates)):
+            return weights
+        parts = tf.split(weights, self.gates, axis=-1)
+        return tf.concat([parts[place] for place in self.order], axis=-1)
+
+    def get_config(self):
+        method = self._method
+        rate = 0.0
+        if method is not None:
+            rate = keras.saving.serialize_keras_object(method)
+            if type(method) is Gal and method == Gal(
+                method.get_config()["rate"], gates="untied"
+            ):
+                rate = method.get_config()["rate"]
+        with _hidden_rates():
+            config = super().get_config()
+        return {
+            **config,
+            "dropout": self._input_noise.config_rate,
+            "recurrent_dropout": rate,
+            "seed": self._seed,
+            **self._forgotten_config(),
+        }
+
+    def _forgotten_config(self):
+        """What Keras leaves out of its config."""
+        return {
+            "use_cudnn": self.use_cudnn,
+            "implementation": self.cell.implementation,
+        }
+
+
+def _with_padding(sites: Sites, mask, dtype, has_cell) -> Sites:
+    """Padding is zoneout with probability 1: a masked step keeps all."""
+    padded = 1 - tf.cast(mask, dtype)
+
+    def keep(multiplier):
+        value = padded
+        if multiplier is not None:
+            value = 1 - (1 - padded) * (1 - multiplier.value)
+        return Multiplier(value, steps=True)
+
+    return Sites(
+        state=sites.state,
+        candidate=sites.candidate,
+        cell=sites.cell,
+        keep_state=keep(sites.keep_state),
+        keep_cell=keep(sites.keep_cell) if has_cell else None,
+    )
+
+
+def _is(activation, name):
+    return activation is getattr(keras.activations, name)
+
+
+@keras.saving.register_keras_serializable(package="dropkit")
+class LSTM(_Recurrent, keras.layers.LSTM):
+    """Keras's ``LSTM`` with every dropout method, and fast.
+
+    Swap ``keras.layers.LSTM`` for it and nothing else changes: a float
+    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
+    same draws), weights and weight files are interchangeable, and inference
+    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
+    float16 rate is exact, and a padded NaN never reaches an output or a
+    gradient.
+
+    Args:
+        units: Positive int, the width of the state.
+        *args: Further positional arguments of ``keras.layers.LSTM``.
+        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
+            input multiplier. Bernoulli, per sample, the same for all steps of
+            a call, and untied if the method is.
+        recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Moon``,
+            ``Zoneout``, ``WeightDrop``), or a rate in ``[0, 1)``, which means
+            ``Gal(rate, gates="untied")``.
+        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
+        **kwargs: All other arguments of ``keras.layers.LSTM``.
+
+    Call arguments:
+        sequences: Tensor ``(batch, time, features)``.
+        initial_state: List of initial states. Default: zeros.
+        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
+        training: Whether to apply the noise.
+
+    Input shape:
+        ``(batch, time, features)``.
+
+    Output shape:
+        ``(batch, units)``, or ``(batch, time, units)`` with
+        ``return_sequences=True``.
+
+    Raises:
+        TypeError: if a rate, a seed or the method is of another type.
+        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
+            for this layer, or ``use_cudnn=True`` is asked for a method that
+            cuDNN cannot run in training.
+
+    Example:
+        >>> layer = LSTM(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
+        >>> layer(tf.ones((2, 5, 3)), training=True).shape
+        TensorShape([2, 8])
+
+    Reference:
+        Hochreiter and Schmidhuber (1997), as in Keras; each method names its
+        own paper.
+    """
+
+    kind = "LSTM"
+    gates = 4
+    order = (0, 1, 3, 2)
+
+    @property
+    def _is_hand_written(self):
+        return _is(self.activation, "tanh") and _is(
+            self.recurrent_activation, "sigmoid"
+        )
+
+    def _run(self, projected, kernel, bias, initial_state, sites):
+        arguments = (projected, self._ordered(kernel), *initial_state)
+        if self._is_hand_written:
+            outputs, c = engine.lstm(*arguments, _reordered(sites, self.order))
+        else:
+            outputs, c = generic.lstm(
+                *arguments,
+                _reordered(sites, self.order),
+                self.activation,
+                self.recurrent_activation,
+            )
+        return outputs, [outputs[-1], c]
+
+
+def _reordered(sites, order):
+    """Untied state masks in the engine's order of gates."""
+    state = sites.state
+    if state is None or not state.gates:
+        return sites
+    axis = 1 if state.steps else 0
+    value = tf.gather(state.value, order, axis=axis)
+    replaced = Multiplier(value, state.steps, state.gates)
+    return Sites(
+        replaced,
+        sites.candidate,
+        sites.cell,
+        sites.keep_state,
+        sites.keep_cell,
+    )
+
+
+@keras.saving.register_keras_serializable(package="dropkit")
+class GRU(_Recurrent, keras.layers.GRU):
+    """Keras's ``GRU`` with every dropout method, and fast.
+
+    Swap ``keras.layers.GRU`` for it and nothing else changes: a float
+    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
+    same draws), weights and weight files are interchangeable, and inference
+    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
+    float16 rate is exact, and a padded NaN never reaches an output or a
+    gradient.
+
+    Args:
+        units: Positive int, the width of the state.
+        *args: Further positional arguments of ``keras.layers.GRU``.
+        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
+            input multiplier. Bernoulli, per sample, the same for all steps of
+            a call, and untied if the method is.
+        recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Zoneout``,
+            ``WeightDrop``), or a rate in ``[0, 1)``, which means
+            ``Gal(rate, gates="untied")``.
+        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
+        **kwargs: All other arguments of ``keras.layers.GRU``.
+
+    Call arguments:
+        sequences: Tensor ``(batch, time, features)``.
+        initial_state: List of initial states. Default: zeros.
+        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
+        training: Whether to apply the noise.
+
+    Input shape:
+        ``(batch, time, features)``.
+
+    Output shape:
+        ``(batch, units)``, or ``(batch, time, units)`` with
+        ``return_sequences=True``.
+
+    Raises:
+        TypeError: if a rate, a seed or the method is of another type.
+        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
+            for this layer, or ``use_cudnn=True`` is asked for a method that
+            cuDNN cannot run in training.
+
+    Example:
+        >>> layer = GRU(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
+        >>> layer(tf.ones((2, 5, 3)), training=True).shape
+        TensorShape([2, 8])
+
+    Reference:
+        Cho et al. (2014), as in Keras; each method names its own paper.
+    """
+
+    kind = "GRU"
+    gates = 3
+    order = (0, 1, 2)
+
+    def _input_bias(self, bias):
+        return bias[0] if bias is not None and self.reset_after else bias
+
+    @property
+    def _is_hand_written(self):
+        return (
+            self.reset_after
+            and _is(self.activation, "tanh")
+            and _is(self.recurrent_activation, "sigmoid")
+        )
+
+    def _run(self, projected, kernel, bias, initial_state, sites):
+        inner = tf.zeros(3 * self.units, projected.dtype)
+        if bias is not None and self.reset_after:
+            inner = bias[1]
+        arguments = (projected, kernel, inner, initial_state[0])
+        if self._is_hand_written:
+            outputs = engine.gru(*arguments, sites)
+        else:
+            outputs = generic.gru(
+                *arguments,
+                sites,
+                self.activation,
+                self.recurrent_activation,
+                self.reset_after,
+            )
+        return outputs, [outputs[-1]]
+
+
+@keras.saving.register_keras_serializable(package="dropkit")
+class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
+    """Keras's ``SimpleRNN`` with every dropout method, and fast.
+
+    Swap ``keras.layers.SimpleRNN`` for it and nothing else changes: a float
+    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
+    same draws), weights and weight files are interchangeable, and inference
+    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
+    float16 rate is exact, and a padded NaN never reaches an output or a
+    gradient.
+
+    Args:
+        units: Positive int, the width of the state.
+        *args: Further positional arguments of ``keras.layers.SimpleRNN``.
+        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
+            input multiplier. Bernoulli, per sample, the same for all steps of
+            a call, and untied if the method is.
+        recurrent_dropout: A method (``Gal``, ``Zoneout``, ``WeightDrop``), or a
+            rate in ``[0, 1)``, which means ``Gal(rate)``.
+        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
+        **kwargs: All other arguments of ``keras.layers.SimpleRNN``.
+
+    Call arguments:
+        sequences: Tensor ``(batch, time, features)``.
+        initial_state: List of initial states. Default: zeros.
+        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
+        training: Whether to apply the noise.
+
+    Input shape:
+        ``(batch, time, features)``.
+
+    Output shape:
+        ``(batch, units)``, or ``(batch, time, units)`` with
+        ``return_sequences=True``.
+
+    Raises:
+        TypeError: if a rate, a seed or the method is of another type.
+        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
+            for this layer, or ``use_cudnn=True`` is asked for a method that
+            cuDNN cannot run in training.
+
+    Example:
+        >>> layer = SimpleRNN(8, dropout=0.25, recurrent_dropout=Gal(0.25))
+        >>> layer(tf.ones((2, 5, 3)), training=True).shape
+        TensorShape([2, 8])
+
+    Reference:
+        As in Keras; each method names its own paper.
+    """
+
+    kind = "SimpleRNN"
+    gates = 1
+    order = (0,)
+
+    def _forgotten_config(self):
+        return {}
+
+    @property
+    def _is_hand_written(self):
+        return _is(self.activation, "tanh")
+
+    def _run(self, projected, kernel, bias, initial_state, sites):
+        arguments = (projected, kernel, initial_state[0], sites)
+        if self._is_hand_written:
+            outputs = engine.simple_rnn(*arguments)
+        else:
+            outputs = generic.simple_rnn(*arguments, self.activation)
+        return outputs, [outputs[-1]]

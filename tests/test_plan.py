@@ -1,0 +1,58 @@
+"""Each reason for each plan."""
+
+import os
+
+import pytest
+import tensorflow as tf
+
+from dropkit import plan
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
+    monkeypatch.setattr(tf, "executing_eagerly", lambda: False)
+
+
+LARGE = {"time": 100, "batch": 32, "units": 128, "compiled_before": 0}
+
+
+@pytest.mark.parametrize(
+    "sizes, parts, compiled, why",
+    [
+        ({}, 2, True, "two halves"),
+        ({"batch": 33}, 1, True, "the whole batch"),
+        ({"batch": 14, "time": 300}, 1, True, "the whole batch"),
+        ({"batch": None}, 1, True, "the whole batch"),
+        ({"units": 512}, 1, False, "fill all cores"),
+        ({"hand_written": False}, 1, False, "gradient is automatic"),
+        ({"time": None}, 1, False, "steps is not fixed"),
+        ({"time": 2}, 1, False, "too small"),
+        ({"compiled_before": 8}, 1, False, "too many shapes"),
+        ({"compiled_before": 7}, 2, True, "two halves"),
+    ],
+)
+def test_sizes_decide(sizes, parts, compiled, why):
+    chosen = plan.choose(**{**LARGE, **sizes})
+    assert (chosen.parts, chosen.compiled) == (parts, compiled)
+    assert why in chosen.why
+
+
+@pytest.mark.parametrize("cores", [1, None])
+def test_one_core_runs_one_loop(monkeypatch, cores):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert plan.choose(**LARGE).parts == 1
+
+
+def test_eager_mode_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(tf, "executing_eagerly", lambda: True)
+    chosen = plan.choose(**LARGE)
+    assert chosen == plan.Plan(1, False, "plain loop: not inside a tf.function")
+
+
+def test_a_gpu_runs_the_plain_loop(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU"])
+    chosen = plan.choose(**LARGE)
+    assert (chosen.parts, chosen.compiled) == (1, False)
+    assert "GPU" in chosen.why
