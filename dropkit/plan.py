@@ -2,8 +2,9 @@
 
 The samples of a batch are independent, so a batch can run as several loops
 beside each other; on a CPU with two cores that pays where the matrices are
-too small to use both. The limits below were found by
-``benchmarks/recurrent.py`` on such a machine. Nothing was measured on a GPU.
+too small to use both. The limits below come from a
+prototype's measurements on such a machine; ``benchmarks/recurrent.py`` checks
+them. Nothing was measured on a GPU.
 """
 
 from __future__ import annotations

@@ -412,7 +412,8 @@ class LSTM(_Recurrent, keras.layers.LSTM):
         *args: Further positional arguments of ``keras.layers.LSTM``.
         dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
             input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is.
+            a call, and untied if the method is. ``Bidirectional`` rebuilds a
+            layer from its config, where a variable is its present value.
         recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Moon``,
             ``Zoneout``, ``WeightDrop``), or a rate in ``[0, 1)``, which means
             ``Gal(rate, gates="untied")``.
@@ -505,7 +506,8 @@ class GRU(_Recurrent, keras.layers.GRU):
         *args: Further positional arguments of ``keras.layers.GRU``.
         dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
             input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is.
+            a call, and untied if the method is. ``Bidirectional`` rebuilds a
+            layer from its config, where a variable is its present value.
         recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Zoneout``,
             ``WeightDrop``), or a rate in ``[0, 1)``, which means
             ``Gal(rate, gates="untied")``.
@@ -589,7 +591,8 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
         *args: Further positional arguments of ``keras.layers.SimpleRNN``.
         dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
             input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is.
+            a call, and untied if the method is. ``Bidirectional`` rebuilds a
+            layer from its config, where a variable is its present value.
         recurrent_dropout: A method (``Gal``, ``Zoneout``, ``WeightDrop``), or a
             rate in ``[0, 1)``, which means ``Gal(rate)``.
         seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
