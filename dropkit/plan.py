@@ -2,9 +2,9 @@
 
 The samples of a batch are independent, so a batch can run as several loops
 beside each other; on a CPU with two cores that pays where the matrices are
-too small to use both. The limits below come from a
-prototype's measurements on such a machine; ``benchmarks/recurrent.py`` checks
-them. Nothing was measured on a GPU.
+too small to use both. The limits below come from a prototype's measurements on
+such a machine, to be checked with ``benchmarks/recurrent.py``. Nothing was
+measured on a GPU.
 """
 
 from __future__ import annotations
