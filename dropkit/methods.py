@@ -333,8 +333,8 @@ class Zoneout(Method):
 
     .. math::
 
-        c_t &= k_c c_{t-1} + (1 - k_c)\,\tilde c_t \qquad
-        h_t = k_h h_{t-1} + (1 - k_h)\, o \tanh(\tilde c_t)
+        c_t &= k_c c_{t-1} + (1 - k_c)\,\tilde c_t \\
+        h_t &= k_h h_{t-1} + (1 - k_h)\, o \tanh(\tilde c_t)
 
     Each ``k`` is 1 with the given probability, drawn anew for each step,
     sample and unit. The output uses the new cell before zoneout, as in the
