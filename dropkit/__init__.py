@@ -12,6 +12,7 @@ from dropkit._version import __version__
 from dropkit.convert import convert
 from dropkit.layers import Dropout, EmbeddingDropout, TokenDropout
 from dropkit.methods import Gal, Moon, Semeniuta, WeightDrop, Zoneout
+from dropkit.probe import probe
 from dropkit.recurrent import GRU, LSTM, SimpleRNN
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "convert",
     "data",
     "plot",
+    "probe",
     "reference",
 ]
 

@@ -1,0 +1,320 @@
+"""Level 2: recurrent layers, whose sites are inside.
+
+A layer's weights are set so that each site can be read from its outputs; see
+:mod:`dropkit.probe.cells`. What is known of a layer is its weight layout: the
+shapes, the order of the gates, the activations. No dropout argument is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+import numpy as np
+
+from dropkit.probe import cells
+from dropkit.probe.activation import Unreadable
+from dropkit.probe.field import Field
+from dropkit.probe.subject import Subject, clone, restored
+
+BATCH, TIME, FEATURES = 6, 4, 16
+SPACE = (2, 3)
+# Sites whose values are fractions of an old value.
+KEPT = ("keep_state", "keep_cell")
+CELLS = {
+    "LSTM": (keras.layers.LSTM, keras.layers.LSTMCell),
+    "GRU": (keras.layers.GRU, keras.layers.GRUCell),
+    "SimpleRNN": (keras.layers.SimpleRNN, keras.layers.SimpleRNNCell),
+}
+CONVOLUTIONS = (
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+)
+_SHAPE_KEYS = {
+    "use_bias": True,
+    "kernel_initializer": "zeros",
+    "recurrent_initializer": "zeros",
+    "bias_initializer": "zeros",
+    "unit_forget_bias": False,
+    "kernel_size": 1,
+    "strides": 1,
+    "dilation_rate": 1,
+    "padding": "same",
+}
+
+
+def is_recurrent(layer) -> bool:
+    """Whether a layer is recurrent, with or without an adapter."""
+    return isinstance(
+        layer,
+        (keras.layers.RNN, keras.layers.Bidirectional, *CONVOLUTIONS),
+    )
+
+
+def _directions(layer):
+    """The one or two recurrent layers that hold the weights."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return [layer.forward_layer, layer.backward_layer]
+    return [layer]
+
+
+def kind_of(layer) -> str:
+    """Returns the weight layout: a key of ``CELLS``, or ``"ConvLSTM"``.
+
+    Raises:
+        Unreadable: if the layout is unknown.
+    """
+    kinds = {_kind(each) for each in _directions(layer)}
+    if len(kinds) > 1:
+        raise Unreadable(f"its directions are of two kinds, {sorted(kinds)}")
+    return kinds.pop()
+
+
+def _kind(layer):
+    if isinstance(layer, CONVOLUTIONS):
+        return "ConvLSTM"
+    cell = getattr(layer, "cell", layer)
+    for kind, classes in CELLS.items():
+        if isinstance(layer, classes) or isinstance(cell, classes):
+            return kind
+    raise Unreadable(
+        f"there is no adapter for a {type(cell).__name__}, only for the "
+        "weights of an LSTM, GRU, SimpleRNN or ConvLSTM"
+    )
+
+
+def _resize(config, kind):
+    """Changes the shapes in a config, its own or that of a layer inside."""
+    for inner in ("layer", "backward_layer", "cell"):
+        if isinstance(config.get(inner), dict):
+            config[inner].pop("build_config", None)
+            _resize(config[inner]["config"], kind)
+    for width in ("units", "filters"):
+        if width in config:
+            adapter = _adapter_class(kind, config.get("reset_after", True))
+            config[width] = FEATURES * adapter.groups()
+    for key, value in _SHAPE_KEYS.items():
+        if key in config:
+            if isinstance(config[key], (list, tuple)):
+                value = [value] * len(config[key])
+            config[key] = value
+
+
+def _adapter_class(kind, reset_after):
+    if kind == "GRU" and not reset_after:
+        return cells.GRUResetBefore
+    return getattr(cells, kind.removeprefix("Conv"))
+
+
+def _copy_path(layer, copy):
+    """Copies what Keras leaves out of its config: which loop to run."""
+    if hasattr(layer, "use_cudnn"):
+        copy.use_cudnn = layer.use_cudnn
+    cell = getattr(layer, "cell", None)
+    if hasattr(cell, "implementation"):
+        copy.cell.implementation = cell.implementation
+
+
+class Recurrent:
+    """A recurrent layer, ready for experiments.
+
+    Args:
+        layer: The user's layer.
+        in_place: Whether to rewire that layer itself.
+        mode: How to run it; see :class:`Subject`.
+    Raises:
+        Unreadable: if its sites cannot be read.
+        ValueError: if it cannot be cloned.
+    """
+
+    def __init__(self, layer, in_place: bool = False, mode: str = "eager"):
+        self.kind = kind_of(layer)
+        if in_place:
+            if not layer.built:
+                raise ValueError(
+                    "in_place=True needs a built layer: call it once. "
+                    f"Received: layer={layer!r}"
+                )
+            self.layer = layer
+        else:
+            self.layer = clone(layer, lambda c: _resize(c, self.kind))
+            for old, new in zip(
+                _directions(layer), _directions(self.layer), strict=True
+            ):
+                _copy_path(old, new)
+        self._parts = _directions(self.layer)
+        self._is_convolution = self.kind == "ConvLSTM"
+        if self._is_convolution and in_place:
+            raise Unreadable("a ConvLSTM can be read only in a clone")
+        cell = getattr(self._parts[0], "cell", self._parts[0])
+        self._space = ()
+        if self._is_convolution:
+            self._space = SPACE[: cell.rank] + (2,) * (cell.rank - 2)
+        with self._showing_all():
+            if not in_place:
+                self.layer.build(self._inputs(FEATURES).shape)
+        weights = [w for part in self._parts for w in part.weights]
+        if len(weights) != 3 * len(self._parts):
+            raise Unreadable(
+                f"it has {len(weights)} weights, not a kernel, a recurrent "
+                "kernel and a bias"
+            )
+        self._weights = weights
+        features = int(np.prod(weights[0].shape[:-1]))
+        units = int(weights[1].shape[-2])
+        adapter = _adapter_class(self.kind, getattr(cell, "reset_after", True))
+        gates = len(adapter.gates)
+        if tuple(weights[1].shape[-2:]) != (units, gates * units):
+            raise Unreadable(
+                f"its recurrent kernel has the shape {weights[1].shape}, not "
+                f"(units, {gates} * units)"
+            )
+        self.cell = adapter(
+            features,
+            units,
+            cell.activation,
+            getattr(cell, "recurrent_activation", None),
+            self.layer.compute_dtype,
+        )
+        self.subject = Subject(self.layer, mode)
+        self._features = features
+
+    @contextlib.contextmanager
+    def _showing_all(self):
+        """Inside, the layer returns all steps and its last states."""
+        wanted = {
+            "return_sequences": True,
+            "return_state": True,
+            "stateful": False,
+            "merge_mode": "concat",
+        }
+        saved = []
+        for part in {id(p): p for p in (self.layer, *self._parts)}.values():
+            for name, value in wanted.items():
+                if hasattr(part, name):
+                    saved.append((part, name, getattr(part, name)))
+                    setattr(part, name, value)
+        try:
+            yield
+        finally:
+            for part, name, value in saved:
+                setattr(part, name, value)
+
+    def _inputs(self, features, ramp=False):
+        values = self.ramp if ramp else np.ones(TIME)
+        shape = (BATCH, TIME, *self._space, features)
+        x = np.ones(shape) * values.reshape((1, TIME) + (1,) * len(shape[2:]))
+        return self._channels(x).astype("float32")
+
+    @property
+    def _channels_first(self):
+        layer = self._parts[0]
+        return bool(self._space) and layer.data_format == "channels_first"
+
+    def _channels(self, x, time=True, back=False):
+        """Puts the channels where the layer has them."""
+        if not self._channels_first:
+            return x
+        place = 2 if time else 1
+        return np.moveaxis(x, *((place, -1) if back else (-1, place)))
+
+    @property
+    def ramp(self):
+        """Inputs that grow with time."""
+        return 2 * (1 + np.arange(TIME)) / TIME
+
+    def observe(self, training: bool, seeds=None) -> dict:
+        """Runs all experiments; from the same seeds, if given.
+
+        Args:
+            training: Whether the layer is in training mode.
+            seeds: A random state of the subject. Default: the present one.
+        Returns:
+            ``{experiment: (outputs, last states)}``, time first, units last.
+        """
+        seeds = self.subject.seeds() if seeds is None else seeds
+        guard = restored(self.layer)
+        runs = {}
+        with guard, self._showing_all():
+            for name in self.cell.experiments:
+                self.subject.replay(seeds)
+                runs[name] = self._run(getattr(self.cell, name)(), training)
+            after = self.subject.seeds()
+        self.subject.replay(after)
+        return runs
+
+    def _run(self, run, training):
+        count = len(self._parts)
+        for k, variable in enumerate(self._weights):
+            value = run.weights[k % 3]
+            variable.assign(value.reshape(variable.shape))
+        states = [
+            self._channels(
+                np.broadcast_to(s, (BATCH, *self._space, len(s))), time=False
+            ).astype("float32")
+            for s in run.states
+        ] * count
+        result = self.subject(
+            self._inputs(self._features, run.ramp),
+            initial_state=[keras.ops.convert_to_tensor(s) for s in states],
+            training=training,
+        )
+        y, *last = [
+            np.asarray(keras.ops.cast(r, "float32"), "float64") for r in result
+        ]
+        y = self._channels(y, back=True)
+        last = [self._channels(s, time=False, back=True) for s in last]
+        outputs = np.split(y, count, axis=-1)
+        for k, part in enumerate(self._parts):
+            # Bidirectional turns the backward outputs round.
+            if part.go_backwards and count == 2:
+                outputs[k] = outputs[k][:, ::-1]
+        outputs = np.moveaxis(np.stack(outputs), 2, 0)
+        states = len(last) // count
+        last = [
+            np.stack([last[k * states + s] for k in range(count)])
+            for s in range(states)
+        ]
+        return outputs, last
+
+    def _ramps(self):
+        """The ramp as each direction sees it, time first."""
+        ramps = [
+            self.ramp[::-1] if part.go_backwards else self.ramp
+            for part in self._parts
+        ]
+        ramps = np.stack(ramps, axis=1)
+        return ramps.reshape(ramps.shape + (1,) * (2 + len(self._space)))
+
+    def fields(self, observed: list[dict]) -> dict[str, Field]:
+        """Returns the multipliers of every site.
+
+        Args:
+            observed: One result of :meth:`observe` for each call.
+        """
+        by_call = []
+        for runs in observed:
+            known = self.cell.inside(runs, self._ramps())
+            values = {
+                **self.cell.multipliers(runs, known),
+                **known.found(),
+            }
+            by_call.append(values)
+        names = sorted({name for values in by_call for name in values})
+        return {
+            name: self._field(name, [values.get(name) for values in by_call])
+            for name in names
+        }
+
+    def _field(self, name, values):
+        shape = next(v.shape for v in values if v is not None)
+        neutral = np.full(shape, 0.0 if name in KEPT else 1.0)
+        values = [neutral if v is None else v for v in values]
+        space = ("row", "column", "depth")[: len(self._space)]
+        axes = ("call", "time", "direction", "sample", *space)
+        if name in ("input", "state"):
+            axes += ("gate", "reader", "feature")
+        else:
+            axes += ("feature",)
+        return Field(axes, np.stack(values), self.cell.tolerance)
