@@ -22,8 +22,9 @@ READERS = 2
 # The gain of a reading unit. Small, so that multipliers up to 100 can be
 # inverted; larger in half precision, which resolves less.
 GAIN = {"float16": 0.5, "bfloat16": 0.5}
-# Initial state where each step must differ from the one before.
-START = 0.05
+# Initial state where each step must differ from the one before; exact in half
+# precision too.
+START = 0.0625
 WRITE = 0.5
 
 
@@ -237,7 +238,8 @@ class Cell:
             # The inputs are noisy, so the new state is unknown; the old is
             # not. Two zeros say nothing.
             same = np.abs(state - old) <= 1e-6
-            keep = np.where(same & (state == 0), np.nan, same.astype(float))
+            zero = np.abs(state) <= 1e-6
+            keep = np.where(same & zero, np.nan, same.astype(float))
         return keep if differs(keep, 0, 2 * self.tolerance) else 0.0
 
 

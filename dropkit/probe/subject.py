@@ -127,7 +127,7 @@ class Subject:
 
     def seeds(self) -> list[np.ndarray]:
         """Returns the present random state."""
-        return [np.array(v) for v in self._seeds]
+        return [v.numpy() for v in self._seeds]
 
     def replay(self, seeds: list[np.ndarray]) -> None:
         """Goes back to a random state."""
@@ -139,7 +139,7 @@ class Subject:
 def restored(layer):
     """Inside, a layer may be rewired; its variables are then put back."""
     variables = list(layer.variables)
-    values = [np.array(v) for v in variables]
+    values = [v.numpy() for v in variables]
     try:
         yield
     finally:
