@@ -15,6 +15,7 @@ from dropkit.plot.style import (
     VARIANTS,
     multiplier_norm,
 )
+from dropkit.plot.unrolled import unrolled, unrolled_alt
 
 __all__ = [
     "IDENTITY",
@@ -28,4 +29,6 @@ __all__ = [
     "multiplier_norm",
     "paired",
     "show",
+    "unrolled",
+    "unrolled_alt",
 ]

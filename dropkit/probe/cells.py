@@ -234,7 +234,7 @@ class Cell:
         read = keep[np.isfinite(keep)]
         if not read.size:
             return keep
-        if np.ptp(read) > 1e-2:
+        if np.ptp(read) > max(1e-2, 2 * self.tolerance):
             # The inputs are noisy, so the new state is unknown; the old is
             # not. Two zeros say nothing.
             same = np.abs(state - old) <= 1e-6

@@ -90,6 +90,9 @@ def _in_inference(found: Finding, quiet: dict[str, Finding]) -> Finding:
     there = quiet.get(found.site)
     if there is None:
         return dataclasses.replace(found, inference="identity")
+    if _is_coarse(there):
+        why = "undetermined: not noise, but not readable as a constant"
+        return dataclasses.replace(found, inference=why)
     if there.noise.kind != "constant":
         return dataclasses.replace(found, inference="active")
     value, rate, interval = (
@@ -109,6 +112,12 @@ def _in_inference(found: Finding, quiet: dict[str, Finding]) -> Finding:
     width = 4 * (interval[-1] - interval[-2]) / 2 + 2e-3
     kind = "mean" if abs(value - expected) <= width else "active"
     return dataclasses.replace(found, inference=kind, detail=detail)
+
+
+def _is_coarse(there: Finding) -> bool:
+    """Whether a reading of inference is a rounding error, not noise."""
+    random = there.sharing.get("calls") == "own"
+    return there.noise.kind == "unknown" and not random
 
 
 def _same(one, other):
@@ -142,6 +151,7 @@ class Measurement:
 
     kind: str | None = None
     subject: Subject
+    takes_training = True
 
     def __init__(self):
         self.why: list[str] = []
@@ -189,7 +199,7 @@ class OfAny(Measurement):
 
     def __init__(self, layer, inputs, in_place):
         super().__init__()
-        self._takes_training = anylayer.takes_training(layer)
+        self.takes_training = anylayer.takes_training(layer)
         subject = layer
         if isinstance(layer, keras.layers.Layer) and not in_place:
             subject = clone(layer)
@@ -203,7 +213,7 @@ class OfAny(Measurement):
         self._plain = None
 
     def _training(self, training):
-        return training if self._takes_training else None
+        return training if self.takes_training else None
 
     def _fitting(self, layer, inputs):
         if inputs is not None:
@@ -238,23 +248,24 @@ class OfAny(Measurement):
 
     @property
     def plain(self):
-        """A call without noise."""
+        """A call without noise; the identity where inference is none."""
         if self._plain is None:
-            if self._takes_training:
-                self._plain = self.observe(False)
-            else:
-                self._plain = self.observe(None)
-                x = np.asarray(self.inputs[0], "float64")
-                if self._plain.outputs.shape != x.shape:
-                    raise Unreadable(
-                        "without a `training` argument, only a function whose "
-                        "output has the input's shape can be read"
-                    )
-                size = int(np.prod(x.shape[1:]))
-                self._plain.outputs = x
-                self._plain.slopes = np.broadcast_to(
-                    np.eye(size), (len(x), size, size)
+            plain = self.observe(False)
+            again = self.subject(
+                *map(tf.convert_to_tensor, self.inputs),
+                training=self._training(False),
+            )
+            random = not np.array_equal(plain.outputs, anylayer.as_array(again))
+            x = np.asarray(self.inputs[0], "float64")
+            if random and plain.outputs.shape != x.shape:
+                raise Unreadable(
+                    "inference is random too, so that there is no call "
+                    "without noise to compare with"
                 )
+            if random or plain.scales_only(x):
+                plain.outputs = x
+                plain.slopes = anylayer.identity_slopes(x)
+            self._plain = plain
         return self._plain
 
     def fields(self, observed):
@@ -312,7 +323,7 @@ class OfOutputs(OfAny):
         return np.asarray(keras.ops.cast(y, "float32"), "float64")
 
     def fields(self, observed):
-        plain = self.plain
+        plain = self.observe(False)
         values = np.stack(observed) - plain
         if np.abs(values).max() <= 1e-4 * max(1.0, np.abs(plain).max()):
             return {}
@@ -352,32 +363,37 @@ def _measurement(layer, inputs, in_place):
 def _measure(measurement, name, calls, modes):
     subject = measurement.subject
     before = subject.seeds()
-    quiet = [measurement.observe(False)]
-    after = subject.seeds()
-    seed = NO_STATE
-    if subject.has_seeds:
-        moved = any(
-            not np.array_equal(a, b) for a, b in zip(before, after, strict=True)
-        )
-        seed = "advanced" if moved else "untouched"
-    start = subject.seeds()
     try:
+        quiet = [_call(measurement, False)]
+        start = subject.seeds()
         fields, findings, calls = _observed_enough(measurement, calls)
-    except Unreadable:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
+    except Raised as raised:
         return Report(
             name,
             measurement.kind,
-            "undetermined: the layer raises in training",
-            error=f"{type(error).__name__}: {text[:300]}",
-            seed_in_inference=seed,
+            f"undetermined: the layer raises in {raised.when}",
+            inference="undetermined: the layer raises",
+            error=str(raised),
         )
+    seed = NO_STATE
+    if subject.has_seeds:
+        pairs = zip(before, start, strict=False)
+        still = all(np.array_equal(a, b) for a, b in pairs)
+        seed = "untouched" if still else "advanced"
     inference = _inference(measurement, quiet)
-    findings = [_in_inference(f, inference) for f in findings]
-    only = [s for s in inference if s not in {f.site for f in findings}]
-    measurement.why += [f"{site}: noise in inference only" for site in only]
+    if inference is None:
+        why = "undetermined: it has no `training` argument"
+        inference = {}
+        findings = [dataclasses.replace(f, inference=why) for f in findings]
+    else:
+        findings = [_in_inference(f, inference) for f in findings]
+    sites = {f.site for f in findings}
+    only = [
+        f
+        for site, f in inference.items()
+        if site not in sites and not _is_coarse(f)
+    ]
+    measurement.why += [f"{f.site}: noise in inference only" for f in only]
     verdicts = {"eager": "read"}
     for mode in modes:
         if mode != "eager":
@@ -394,7 +410,7 @@ def _measure(measurement, name, calls, modes):
         method = (
             "no dropout"
             if not findings
-            else (f"undetermined: {measurement.why[0]}")
+            else f"undetermined: {measurement.why[0]}"
         )
         match = dataclasses.replace(match, nearest=None, differences=())
     return Report(
@@ -412,12 +428,29 @@ def _measure(measurement, name, calls, modes):
     )
 
 
+class Raised(Exception):
+    """The layer raised; the message is its error's."""
+
+    def __init__(self, error, training):
+        text = " ".join(str(error).split())
+        super().__init__(f"{type(error).__name__}: {text[:300]}")
+        self.when = "training" if training else "inference"
+
+
+def _call(measurement, training):
+    """Observes a call, and tells the layer's errors from ours."""
+    try:
+        return measurement.observe(training)
+    except Exception as error:
+        raise Raised(error, training) from error
+
+
 def _observed_enough(measurement, calls):
     """Reads some calls, and more if chance leaves a category open."""
     observed = []
     for count in (calls, 2 * calls, 4 * calls):
         while len(observed) < count:
-            observed.append(measurement.observe(True))
+            observed.append(_call(measurement, True))
         fields = measurement.fields(observed)
         findings = _noisy(fields)
         if not any(_is_open(f) for f in findings):
@@ -433,9 +466,9 @@ def _is_open(found):
 
 
 def _inference(measurement, quiet):
-    """What acts in inference, by site."""
-    if isinstance(measurement, OfAny) and not measurement._takes_training:
-        return {}
+    """What acts in inference, by site; None if there is no inference."""
+    if not measurement.takes_training:
+        return None
     if isinstance(measurement, OfRecurrent):
         fields = measurement.fields(quiet)
         if not _noisy(fields):
@@ -480,4 +513,4 @@ def _overall(findings, only):
     for kind in ("active", "mean"):
         if kind in kinds:
             return kind
-    return "identity"
+    return min(kinds - {"identity"}, default="identity")

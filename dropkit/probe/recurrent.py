@@ -41,6 +41,7 @@ _SHAPE_KEYS = {
     "strides": 1,
     "dilation_rate": 1,
     "padding": "same",
+    "data_format": "channels_last",
 }
 
 
@@ -205,19 +206,7 @@ class Recurrent:
         values = self.ramp if ramp else np.ones(TIME)
         shape = (BATCH, TIME, *self._space, features)
         x = np.ones(shape) * values.reshape((1, TIME) + (1,) * len(shape[2:]))
-        return self._channels(x).astype("float32")
-
-    @property
-    def _channels_first(self):
-        layer = self._parts[0]
-        return bool(self._space) and layer.data_format == "channels_first"
-
-    def _channels(self, x, time=True, back=False):
-        """Puts the channels where the layer has them."""
-        if not self._channels_first:
-            return x
-        place = 2 if time else 1
-        return np.moveaxis(x, *((place, -1) if back else (-1, place)))
+        return x.astype("float32")
 
     @property
     def ramp(self):
@@ -250,9 +239,7 @@ class Recurrent:
             value = run.weights[k % 3]
             variable.assign(value.reshape(variable.shape))
         states = [
-            self._channels(
-                np.broadcast_to(s, (BATCH, *self._space, len(s))), time=False
-            ).astype("float32")
+            np.broadcast_to(s, (BATCH, *self._space, len(s))).astype("float32")
             for s in run.states
         ] * count
         result = self.subject(
@@ -263,8 +250,6 @@ class Recurrent:
         y, *last = [
             np.asarray(keras.ops.cast(r, "float32"), "float64") for r in result
         ]
-        y = self._channels(y, back=True)
-        last = [self._channels(s, time=False, back=True) for s in last]
         outputs = np.split(y, count, axis=-1)
         for k, part in enumerate(self._parts):
             # Bidirectional turns the backward outputs round.

@@ -48,7 +48,7 @@ class Report:
         modes: For eager, graph and XLA: ``"read"``, what was the same, or
             ``"not checked"``.
         undetermined: What could not be determined, and why.
-        error: The error of a layer that raises in training, else None.
+        error: The error of a layer that raises, else None.
     """
 
     layer: str
@@ -91,7 +91,7 @@ class Report:
                 answer += f" (differs: {'; '.join(self.differences)})"
             rows.append(("nearest", answer))
         if self.error:
-            rows.append(("error in training", self.error))
+            rows.append(("error", self.error))
         for finding in self.findings:
             rows.append(("site", SITES.get(finding.site, finding.site)))
             rows.append(("  noise", _noise_line(finding)))
