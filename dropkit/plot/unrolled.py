@@ -203,8 +203,8 @@ def unrolled_alt(source, layer: str = "LSTM", dropout: float = 0.0) -> str:
         String of at most 300 characters.
     Example:
         >>> from dropkit.methods import Moon
-        >>> unrolled_alt(Moon(0.25))
-        'An LSTM unrolled over 3 steps. Noise on the new cell, one mask for all steps.'
+        >>> unrolled_alt(Moon(0.25)).partition(". ")[2]
+        'Noise on the new cell, one mask for all steps.'
     """
     drawn = scheme(source, layer, dropout)
     parts = []
@@ -256,11 +256,11 @@ def unrolled(
     drawn = scheme(source, layer, dropout)
     width = _PITCH * _STEPS + 0.75
     text = wrap(drawn.title if title is None else title, width)
-    height = 2.85 + 0.2 * text.count("\n")
+    height = 3.1 + 0.2 * text.count("\n")
     figure = new_figure(width, height)
     figure.suptitle(text, x=0.02, y=1 - 0.06 / height, ha="left", va="top")
-    panel = figure.add_axes((0, 0, 1, 2.45 / height))
-    panel.set(xlim=(-_HALF - 0.72, width - _HALF - 0.72), ylim=(-1.32, 1.13))
+    panel = figure.add_axes((0, 0, 1, 2.7 / height))
+    panel.set(xlim=(-_HALF - 0.72, width - _HALF - 0.72), ylim=(-1.57, 1.13))
     panel.set_axis_off()
     noisy = {}
     for arrow in arrows(drawn):
@@ -274,10 +274,10 @@ def unrolled(
         )
     panel.text(
         -_HALF - 0.66,
-        -1.25,
-        "dashed: multiplied by noise; same number: same mask"
+        -1.5,
+        "dashed: noise acts here; same number: same mask"
         if drawn.marks
-        else "no arrow is multiplied by noise",
+        else "noise acts nowhere",
         fontsize=9,
         va="bottom",
     )
@@ -348,7 +348,8 @@ def _arrows(panel, start, end, noisy, spread=None):
         _arrow(panel, first, last, color, dash, 1.6)
         name = str(each.mask)
         if each.gate is not None:
-            name = f"{each.gate} {name}" if spread == "y" else name
+            # A line for each, where arrows stand side by side.
+            name = f"{each.gate}{' ' if spread == 'y' else chr(10)}{name}"
         panel.text(
             (first[0] + last[0]) / 2,
             (first[1] + last[1]) / 2,

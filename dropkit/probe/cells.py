@@ -26,6 +26,8 @@ GAIN = {"float16": 0.5, "bfloat16": 0.5}
 # precision too.
 START = 0.0625
 WRITE = 0.5
+# The experiments that look for what acts inside the units.
+INSIDE = ("hold", "modulate", "decay", "write")
 
 
 @dataclasses.dataclass

@@ -185,7 +185,7 @@ class OfRecurrent(Measurement):
         return self._recurrent.subject
 
     def mode(self, mode):
-        self._recurrent.subject = Subject(self.subject.layer, mode)
+        self._recurrent.set_mode(mode)
 
 
 class OfAny(Measurement):

@@ -17,7 +17,7 @@ from dropkit.probe.activation import Unreadable
 from dropkit.probe.field import Field
 from dropkit.probe.subject import Subject, clone, restored
 
-BATCH, TIME, FEATURES = 6, 4, 16
+BATCH, TIME, FEATURES = 6, 3, 16
 SPACE = (2, 3)
 # Sites whose values are fractions of an old value.
 KEPT = ("keep_state", "keep_cell")
@@ -178,8 +178,13 @@ class Recurrent:
             getattr(cell, "recurrent_activation", None),
             self.layer.compute_dtype,
         )
-        self.subject = Subject(self.layer, mode)
         self._features = features
+        self.set_mode(mode)
+
+    def set_mode(self, mode: str) -> None:
+        """Runs in another mode from now on."""
+        self.subject = Subject(self.layer, mode)
+        self._is_still_inside = False
 
     @contextlib.contextmanager
     def _showing_all(self):
@@ -227,9 +232,15 @@ class Recurrent:
         runs = {}
         with guard, self._showing_all():
             for name in self.cell.experiments:
+                # Where the first call found nothing inside the units, the
+                # others need not look again.
+                if name in cells.INSIDE and training and self._is_still_inside:
+                    continue
                 self.subject.replay(seeds)
                 runs[name] = self._run(getattr(self.cell, name)(), training)
             after = self.subject.seeds()
+        if training and not self._is_still_inside:
+            self._is_still_inside = not self._inside(runs).found()
         self.subject.replay(after)
         return runs
 
@@ -272,6 +283,11 @@ class Recurrent:
         ramps = np.stack(ramps, axis=1)
         return ramps.reshape(ramps.shape + (1,) * (2 + len(self._space)))
 
+    def _inside(self, runs):
+        if "hold" not in runs:
+            return cells.Inside()
+        return self.cell.inside(runs, self._ramps())
+
     def fields(self, observed: list[dict]) -> dict[str, Field]:
         """Returns the multipliers of every site.
 
@@ -280,7 +296,7 @@ class Recurrent:
         """
         by_call = []
         for runs in observed:
-            known = self.cell.inside(runs, self._ramps())
+            known = self._inside(runs)
             values = {
                 **self.cell.multipliers(runs, known),
                 **known.found(),

@@ -234,7 +234,8 @@ def _continuous(values, moments):
     # Kolmogorov's bound; fitting mean and variance only lowers the distance.
     limit = math.sqrt(math.log(2 / CHANCE) / (2 * draws))
     error = math.sqrt(variance / draws)
-    if distance > limit or abs(moments["mean"] - 1) > 5 * error:
+    shifted = abs(moments["mean"] - 1) > 5 * error
+    if distance > limit or shifted or _is_flat(values):
         return Noise(
             "unknown",
             evidence=f"{_multipliers(draws)} from {values.min():.3g} to "
@@ -253,6 +254,12 @@ def _continuous(values, moments):
         f"{high_rate:.3f})",
         **moments,
     )
+
+
+def _is_flat(values):
+    """Whether the tails are too short for a normal distribution."""
+    scores = (values - values.mean()) / values.std()
+    return (scores**4).mean() - 3 < -5 * math.sqrt(24 / len(values))
 
 
 def _distance_from_normal(values):
