@@ -29,7 +29,7 @@ def test_the_table_names_method_sites_and_evidence(report):
         "mean ",
         "variance ",
         "the scale says 0.4",
-        "eager: read",
+        "eager: read; graph: not checked; xla: not checked",
     ):
         assert part in text
     starts = {len(q.ljust(18)) for q, _ in report.rows()}

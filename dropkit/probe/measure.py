@@ -15,7 +15,7 @@ from dropkit.probe.field import Field, sharing
 from dropkit.probe.names import Finding, name_of
 from dropkit.probe.recurrent import KEPT, Recurrent, is_recurrent
 from dropkit.probe.report import Report
-from dropkit.probe.subject import Subject, clone
+from dropkit.probe.subject import MODES, Subject, clone
 from dropkit.probe.verdict import Noise, noise
 
 AXES = {
@@ -395,7 +395,7 @@ def _measure(measurement, name, calls, modes):
         if site not in sites and not _is_coarse(f)
     ]
     measurement.why += [f"{f.site}: noise in inference only" for f in only]
-    verdicts = {"eager": "read"}
+    verdicts = dict.fromkeys(MODES, "not checked") | {"eager": "read"}
     for mode in modes:
         if mode != "eager":
             verdicts[mode] = _in_mode(measurement, mode, start, calls, fields)
