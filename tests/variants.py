@@ -244,21 +244,24 @@ def recurrent_variants() -> list[Variant]:
 
 
 def recurrent_cases() -> list[tuple[Variant, str, str]]:
-    """A pairwise cover of layers, methods, options, modes and precisions."""
+    """A pairwise cover of layers, methods, options, modes and precisions.
+
+    With DROPKIT_TEST_ALL their full product; the kinds of loop take turns.
+    """
     options = sorted({name for takes in TAKES.values() for name in takes})
-    rows, variants = [], {}
+    loops = list(itertools.product(("tanh", "softsign"), (False, True)))
+    turns = itertools.cycle(loops)
+    variants = {}
     for kind, name, method in _recurrent_methods():
         config = {} if name == "float" else method.get_config()
-        for others in itertools.product(
-            ("tanh", "softsign"), (False, True), (False, True)
-        ):
-            key = (f"{kind}-{name}", *map(config.get, options), *others)
-            variants[key] = (kind, method, *others)
-            rows += [
-                (*key, *mode) for mode in itertools.product(MODES, POLICIES)
-            ]
+        chosen = (f"{kind}-{name}", *map(config.get, options))
+        for others in itertools.product((False, True), MODES, POLICIES):
+            for loop in [next(turns)] if FULL else loops:
+                variant = (kind, method, *loop, others[0])
+                variants[(*chosen, *loop, *others)] = variant
+    rows = list(variants)
     return [
-        (_recurrent(*variants[row[:-2]]), *row[-2:])
+        (_recurrent(*variants[row]), *row[-2:])
         for row in (rows if FULL else pairwise(rows))
     ]
 
