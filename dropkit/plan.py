@@ -20,6 +20,8 @@ MAX_COMPILED = 8
 # Below this many state entries in all steps, compiling costs more than a
 # whole training gains.
 SMALLEST_COMPILED = 200_000
+# Below this number of samples, half a batch costs as much as a whole one.
+SMALLEST_SPLIT = 16
 # From this width on, the matrix products fill all cores by themselves.
 WIDE = 512
 
@@ -37,6 +39,11 @@ class Plan:
     parts: int
     compiled: bool
     why: str
+
+
+FOLDED = Plan(
+    1, False, "Keras's own: all samples share a multiplier, now in the kernel"
+)
 
 
 def choose(
@@ -65,18 +72,17 @@ def choose(
         return Plan(1, False, "plain loop: its gradient is automatic")
     if tf.executing_eagerly():
         return Plan(1, False, "plain loop: not inside a tf.function")
-    if tf.config.list_logical_devices("GPU"):
-        return Plan(1, False, "plain loop: nothing was measured on a GPU")
-    if units >= WIDE:
-        why = "plain loop: its matrix products already fill all cores"
-        return Plan(1, False, why)
     if time is None:
         return Plan(1, False, "plain loop: the number of steps is not fixed")
     if time * (batch or 32) * units < SMALLEST_COMPILED:
         return Plan(1, False, "plain loop: too small to be worth compiling")
     if compiled_before >= MAX_COMPILED:
         return Plan(1, False, "plain loop: too many shapes were compiled")
-    even = batch is not None and batch >= 16 and batch % 2 == 0
-    if even and (os.cpu_count() or 1) > 1:
+    if tf.config.list_logical_devices("GPU"):
+        return Plan(1, True, "XLA, the whole batch: not measured on a GPU")
+    if units >= WIDE:
+        why = "XLA, the whole batch: its products fill all cores"
+        return Plan(1, True, why)
+    if (os.cpu_count() or 1) > 1 and (batch or 32) >= SMALLEST_SPLIT:
         return Plan(2, True, "XLA, two halves of the batch beside each other")
     return Plan(1, True, "XLA, the whole batch")
