@@ -279,6 +279,10 @@ def test_unknown_items_share_a_draw_as_in_keras():
         np.testing.assert_array_equal(stock[:, n], stock[:, 0])
 
 
+@pytest.mark.skipif(
+    not keras.__version__.startswith("3.15."),
+    reason="seen in Keras 3.15.1, not in 3.10 and 3.13",
+)
 def test_keras_counts_unknown_items_by_the_batch():
     """Keras's own failure, without a layer of ours: 3 samples of 2 items."""
     layer = make("SimpleRNN", module=keras.layers)
