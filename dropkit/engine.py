@@ -26,7 +26,7 @@ def _over_time(multiplier):
     return 1 if multiplier is None else multiplier.over_time()
 
 
-def lstm(projected, kernel, h0, c0, sites: Sites):
+def lstm(projected, kernel, h0, c0, sites: Sites, fused: bool = False):
     r"""Runs an LSTM over time, with multipliers.
 
     .. math::
@@ -44,6 +44,7 @@ def lstm(projected, kernel, h0, c0, sites: Sites):
         h0: ``(B, U)``.
         c0: ``(B, U)``.
         sites: The multipliers.
+        fused: Whether XLA compiles the loop: then it reads less memory.
     Returns:
         All ``h_t``, ``(T, B, U)``, and the last ``c_t``, ``(B, U)``.
     """
@@ -55,7 +56,9 @@ def lstm(projected, kernel, h0, c0, sites: Sites):
         H, C, *saved = _lstm_forward(projected, product, h0, c0, at)
 
         def gradient(dH, dc):
-            dZ, dh, dc = _lstm_backward(dH, dc, C, saved, product, c0, at)
+            dZ, dh, dc = _lstm_backward(
+                dH, dc, C, saved, product, c0, at, fused
+            )
             dZ = tf.reshape(dZ, tf.shape(projected))
             dU = product.kernel_gradient(shifted(h0, H), dZ)
             return dZ, dU, dh, dc, *([None] * len(tensors))
@@ -93,31 +96,38 @@ def _lstm_forward(projected, product, h0, c0, at):
     return [array.stack() for array in saved]
 
 
-def _lstm_backward(dH, dc, C, saved, product, c0, at):
+def _lstm_backward(dH, dc, C, saved, product, c0, at, fused):
     """Returns the gradients of ``Z``, ``h0`` and ``c0``."""
     S, G, *N = saved
     N = N[0] if N else C
-    i, f, o = map(product.one, product.split(S, 1, 1, 1))
-    tanh_n = tf.tanh(N)
-    m_g, m_c = _over_time(at.candidate), _over_time(at.cell)
-    # Coefficients of (dc, dc, dh, dc) in dz, for all steps at once.
-    coefficients = product.join(
-        [
+    steps = Steps(length(dH))
+    reads = [steps.read(m) for m in (at.state, at.keep_state, at.keep_cell)]
+
+    def coefficients(S, G, N, before, m_g, m_c):
+        """Of (dc, dc, dh, dc) in dz; of dh in dc; of dc in the old dc."""
+        m_g, m_c = (1 if m is None else m for m in (m_g, m_c))
+        i, f, o = map(product.one, product.split(S, 1, 1, 1))
+        tanh_n = tf.tanh(N)
+        into_z = [
             G * m_g * i * (1 - i) * m_c,
-            shifted(c0, C) * f * (1 - f) * m_c,
+            before * f * (1 - f) * m_c,
             tanh_n * o * (1 - o),
             i * (1 - G * G) * m_g * m_c,
         ]
+        return product.join(into_z), o * (1 - tanh_n * tanh_n), f * m_c
+
+    read = steps.reader(
+        coefficients,
+        [S, G, N, shifted(c0, C)],
+        [at.candidate, at.cell],
+        fused,
     )
-    into_cell = o * (1 - tanh_n * tanh_n)
-    steps = Steps(length(dH))
-    arrays = [steps.array(a) for a in (dH, coefficients, into_cell, f * m_c)]
-    reads = [steps.read(m) for m in (at.state, at.keep_state, at.keep_cell)]
+    dHs = steps.array(dH)
 
     def step(t, dh, dc, out):
-        dH_t, p, a, fc = (array.read(t) for array in arrays)
+        p, a, fc = read(t)
         m_h, k_h, k_c = (read(t) for read in reads)
-        dh = dh + dH_t
+        dh = dh + dHs.read(t)
         dq = dh if k_h is None else dh * (1 - k_h)
         dn = dc if k_c is None else dc * (1 - k_c)
         dn = dn + dq * a

@@ -30,6 +30,20 @@ class Steps:
     def empty(self, dtype) -> tf.TensorArray:
         return tf.TensorArray(dtype, size=self._size, clear_after_read=False)
 
+    def reader(self, function, values, multipliers, fused):
+        """Reads a step of ``function(*values, *multipliers)``.
+
+        Fused, it is computed in the loop, where XLA keeps it in registers;
+        otherwise for all steps at once, in fewer and larger operations.
+        """
+        if fused:
+            reads = [self.array(value).read for value in values]
+            reads += [self.read(m) for m in multipliers]
+            return lambda t: function(*(read(t) for read in reads))
+        whole = [None if m is None else m.over_time() for m in multipliers]
+        arrays = [self.array(a) for a in function(*values, *whole)]
+        return lambda t: [array.read(t) for array in arrays]
+
     def loop(self, body, variables, backwards=False):
         """Runs ``body(t, *variables)`` for each step."""
         size = self._size

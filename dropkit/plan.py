@@ -5,6 +5,9 @@ beside each other; on a CPU with two cores that pays where the matrices are
 too small to use both. The limits below come from a prototype's measurements on
 such a machine, to be checked with ``benchmarks/recurrent.py``. Nothing was
 measured on a GPU.
+
+Private name of TensorFlow that this module relies on, tested at both ends of
+the supported versions: ``control_flow_util.GraphOrParentsInXlaContext``.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import dataclasses
 import os
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 # Compiled versions of one layer before the plain loop takes over: each new
 # length or batch size is compiled anew.
@@ -32,13 +36,29 @@ class Plan:
 
     Args:
         parts: Number of loops beside each other.
-        compiled: Whether each is compiled by XLA.
+        compiled: Whether the layer compiles each with XLA.
         why: The reason, in words.
+        fused: Whether XLA compiles the loop, by the layer or around it.
     """
 
     parts: int
     compiled: bool
     why: str
+    fused: bool | None = None
+
+    def __post_init__(self):
+        if self.fused is None:
+            object.__setattr__(self, "fused", self.compiled)
+
+
+def in_xla() -> bool:
+    """Whether a function around this one is compiled by XLA.
+
+    A function that is compiled inside another one is compiled anew at each
+    call (seen in TensorFlow 2.21), so the plan must know.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
 FOLDED = Plan(
@@ -72,6 +92,9 @@ def choose(
         return Plan(1, False, "plain loop: its gradient is automatic")
     if tf.executing_eagerly():
         return Plan(1, False, "plain loop: not inside a tf.function")
+    if in_xla():
+        why = "XLA, the whole batch: compiled with the whole step"
+        return Plan(1, False, why, fused=True)
     if time is None:
         return Plan(1, False, "plain loop: the number of steps is not fixed")
     if time * (batch or 32) * units < SMALLEST_COMPILED:

@@ -472,6 +472,9 @@ class LSTM(_Recurrent, keras.layers.LSTM):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = LSTM(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -496,7 +499,11 @@ class LSTM(_Recurrent, keras.layers.LSTM):
     def _run(self, projected, kernel, bias, initial_state, sites):
         arguments = (projected, self._ordered(kernel), *initial_state)
         if self._is_hand_written:
-            outputs, c = engine.lstm(*arguments, _reordered(sites, self.order))
+            outputs, c = engine.lstm(
+                *arguments,
+                _reordered(sites, self.order),
+                fused=self._plan.fused,
+            )
         else:
             outputs, c = generic.lstm(
                 *arguments,
@@ -561,6 +568,9 @@ class GRU(_Recurrent, keras.layers.GRU):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = GRU(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -645,6 +655,9 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = SimpleRNN(8, dropout=0.25, recurrent_dropout=Gal(0.25))

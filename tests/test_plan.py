@@ -56,3 +56,28 @@ def test_a_gpu_compiles_the_whole_batch(monkeypatch):
     chosen = plan.choose(**LARGE)
     assert (chosen.parts, chosen.compiled) == (1, True)
     assert "GPU" in chosen.why
+
+
+def test_what_is_compiled_around_it_is_known():
+    """Compiled once more inside, a step would be compiled at each call."""
+    seen = []
+
+    def function(x):
+        seen.append(plan.in_xla())
+        inner = tf.function(lambda y: seen.append(plan.in_xla()) or y + 1)
+        return inner(x)
+
+    tf.function(function)(tf.zeros(1))
+    assert seen == [False, False]
+    seen.clear()
+    tf.function(function, jit_compile=True)(tf.zeros(1))
+    assert seen == [True, True]
+    assert not plan.in_xla()
+
+
+def test_a_compiled_step_is_not_compiled_again(monkeypatch):
+    monkeypatch.setattr(plan, "in_xla", lambda: True)
+    for sizes in ({}, {"time": None}, {"units": 512}, {"compiled_before": 8}):
+        chosen = plan.choose(**{**LARGE, **sizes})
+        assert (chosen.parts, chosen.compiled) == (1, False)
+        assert chosen.fused and "the whole step" in chosen.why
