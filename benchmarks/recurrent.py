@@ -33,6 +33,7 @@ MEMORY_ROWS = ("keras", "plain", "tied", "untied", "tied_loop_1")
 MEMORY_STEPS = (100, 500)
 TASKS = [
     *(f"training/{shape}" for shape in SHAPES),
+    *(f"parts/{shape}" for shape in SHAPES),
     *(f"cells/{kind}" for kind in ("GRU", "SimpleRNN")),
     *(f"inference/{shape}" for shape in SHAPES),
     *(f"fit/{shape}" for shape in ("A", "C")),

@@ -188,9 +188,11 @@ def machine(results: dict) -> str:
     """Where it ran; one line for each different answer."""
     seen = {json.dumps(r["where"]): r["where"] for r in results.values()}
     return "\n".join(
-        "- {device}, {cores} cores; {threads} threads, {rounds} rounds; Python "
-        "{python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, "
-        "torch {torch}".format(**{**where, "torch": where["torch"] or "absent"})
+        "- {date}: {device}, {cores} cores; {threads} threads, {rounds} "
+        "rounds; Python {python}, TensorFlow {tensorflow}, Keras {keras}, "
+        "NumPy {numpy}, torch {torch}".format(
+            **{**where, "torch": where["torch"] or "absent"}
+        )
         for where in seen.values()
     )
 
@@ -200,6 +202,7 @@ SECTIONS = [
     ("training", "Ratios", [lambda t: ratios(t, FASTER + COSTS + METHODS)]),
     ("training", "What ran", [engines]),
     ("training", "First call, with tracing and compiling", [first_calls]),
+    ("parts", "Where the time of a training step goes", [times]),
     (
         "cells",
         "GRU and SimpleRNN, training step",

@@ -18,8 +18,10 @@ import tensorflow as tf
 
 import dropkit as dk
 from dropkit import recurrent
+from dropkit.methods import Sizes
 from dropkit.noise import Bernoulli
 from dropkit.plan import Plan
+from dropkit.stream import Stream
 
 try:
     import torch
@@ -311,6 +313,44 @@ def products(problem: Problem) -> Step:
     return lambda: step(*tensors)
 
 
+def forward(method):
+    """The forward pass in training alone."""
+
+    def make(problem):
+        layer = problem.layer(
+            dk, dropout=RATE, recurrent_dropout=method, seed=1
+        )
+
+        @tf.function
+        def step(x):
+            return [layer(x, training=True)]
+
+        return lambda: step(problem.x)
+
+    return make
+
+
+def draws(method):
+    """The masks of a step alone."""
+
+    def make(problem):
+        batch, time, features, units = problem.shape
+        stream = Stream(1)
+        sizes = Sizes(time, batch, units, 4, "float32", "forward")
+
+        @tf.function
+        def step():
+            key = stream.next_key()
+            masks = method.sites(key, sizes).tensors()
+            shape = [4] * (method.gates == "untied") + [batch, features]
+            given = Bernoulli(RATE).multiplier(key, shape, "float32", "input")
+            return [given, *masks]
+
+        return step
+
+    return make
+
+
 def gal_rows(name, method) -> dict[str, Row]:
     """A method as a user gets it, and with every plan."""
     reference = kerass_own(method)
@@ -331,6 +371,15 @@ def method_row(label, method, reference=differentiated) -> Row:
 
 TIED = dk.Gal(RATE)
 UNTIED = dk.Gal(RATE, gates="untied")
+PARTS = {
+    f"{name}_{part}": Row(f"{name}, {label}", make(method), None)
+    for name, method in (("tied", TIED), ("untied", UNTIED))
+    for part, label, make in (
+        ("step", "the whole step", ours),
+        ("forward", "forward alone", forward),
+        ("draws", "masks alone", draws),
+    )
+} | {"products": Row("matrix products alone", products, None)}
 METHODS = {
     "per_batch": method_row(
         'tied, `per="batch"`', dk.Gal(RATE, per="batch"), kerass_own

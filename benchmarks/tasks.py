@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 import sys
 import time
@@ -265,6 +266,8 @@ def run(options, shapes) -> dict:
     problem = rows.Problem(shape, kind)
     if section == "training":
         result = timed(rows.TRAINING, problem, options)
+    elif section == "parts":
+        result = timed(rows.PARTS, problem, options)
     elif section == "cells":
         result = timed(rows.other_cells(kind), problem, options)
     elif section == "inference":
@@ -287,6 +290,7 @@ def where(options) -> dict:
             "device_name", "GPU"
         )
     return {
+        "date": datetime.date.today().isoformat(),
         "device": name,
         "cores": psutil.cpu_count(),
         "threads": options.threads,

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dropkit.engine import Product, Sites, Steps, length, mix
+from dropkit.loops import Product, Steps, length, mix
+from dropkit.sites import Sites
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 

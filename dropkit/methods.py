@@ -1,7 +1,7 @@
 """The recurrent methods: site x sharing x noise, one short class each.
 
 A method turns a layer's sizes and a key into the multipliers of
-:class:`dropkit.engine.Sites`. It knows no weights and no loop.
+:class:`dropkit.sites.Sites`. It knows no weights and no loop.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from dropkit.engine import Multiplier, Sites
 from dropkit.noise import Bernoulli, Gaussian, Noise, check_rate
+from dropkit.sites import Multiplier, Sites
 from dropkit.stream import Key
 
 
@@ -80,11 +80,14 @@ class Method:
         layers: Names of the layers for which it is defined.
         gates: ``"tied"`` or ``"untied"``: how ``dropout=`` beside it draws.
         identity_in_inference: Whether inference is the plain layer.
+        fits_kernel: Whether all samples and steps share one draw, so that the
+            recurrent kernel can hold it.
     """
 
     layers = ("LSTM", "GRU", "SimpleRNN")
     gates = "tied"
     identity_in_inference = True
+    fits_kernel = False
 
     def check(self, layer: str) -> None:
         """Raises a ValueError if the method is not defined for a layer."""
@@ -214,6 +217,10 @@ class Gal(_OneSite):
         super().__init__(_noise(noise, rate), over, per)
         self.gates = _choice("gates", gates, ("tied", "untied"))
         self.noise = noise
+
+    @property
+    def fits_kernel(self):
+        return self.per == "batch" and self.over == "sequence"
 
     def sites(self, key, sizes):
         return Sites(state=self._draw(key, sizes, "state"))
@@ -428,6 +435,8 @@ class WeightDrop(Method):
         Merity et al. (2018), https://arxiv.org/abs/1708.02182: DropConnect on
         the hidden-to-hidden matrices, once for each forward pass.
     """
+
+    fits_kernel = True
 
     def __init__(self, rate: float | keras.Variable):
         self._noise = Bernoulli(check_recurrent_rate(rate))

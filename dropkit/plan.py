@@ -5,6 +5,9 @@ beside each other; on a CPU with two cores that pays where the matrices are
 too small to use both. The limits below come from a prototype's measurements on
 such a machine, to be checked with ``benchmarks/recurrent.py``. Nothing was
 measured on a GPU.
+
+Private name of TensorFlow that this module relies on, tested at both ends of
+the supported versions: ``control_flow_util.GraphOrParentsInXlaContext``.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import dataclasses
 import os
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 # Compiled versions of one layer before the plain loop takes over: each new
 # length or batch size is compiled anew.
@@ -20,6 +24,8 @@ MAX_COMPILED = 8
 # Below this many state entries in all steps, compiling costs more than a
 # whole training gains.
 SMALLEST_COMPILED = 200_000
+# Below this number of samples, half a batch costs as much as a whole one.
+SMALLEST_SPLIT = 16
 # From this width on, the matrix products fill all cores by themselves.
 WIDE = 512
 
@@ -30,13 +36,34 @@ class Plan:
 
     Args:
         parts: Number of loops beside each other.
-        compiled: Whether each is compiled by XLA.
+        compiled: Whether the layer compiles each with XLA.
         why: The reason, in words.
+        fused: Whether XLA compiles the loop, by the layer or around it.
     """
 
     parts: int
     compiled: bool
     why: str
+    fused: bool | None = None
+
+    def __post_init__(self):
+        if self.fused is None:
+            object.__setattr__(self, "fused", self.compiled)
+
+
+def in_xla() -> bool:
+    """Whether a function around this one is compiled by XLA.
+
+    A function that is compiled inside another one is compiled anew at each
+    call (seen in TensorFlow 2.21), so the plan must know.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
+
+
+FOLDED = Plan(
+    1, False, "Keras's own: all samples share a multiplier, now in the kernel"
+)
 
 
 def choose(
@@ -65,18 +92,20 @@ def choose(
         return Plan(1, False, "plain loop: its gradient is automatic")
     if tf.executing_eagerly():
         return Plan(1, False, "plain loop: not inside a tf.function")
-    if tf.config.list_logical_devices("GPU"):
-        return Plan(1, False, "plain loop: nothing was measured on a GPU")
-    if units >= WIDE:
-        why = "plain loop: its matrix products already fill all cores"
-        return Plan(1, False, why)
+    if in_xla():
+        why = "XLA, the whole batch: compiled with the whole step"
+        return Plan(1, False, why, fused=True)
     if time is None:
         return Plan(1, False, "plain loop: the number of steps is not fixed")
     if time * (batch or 32) * units < SMALLEST_COMPILED:
         return Plan(1, False, "plain loop: too small to be worth compiling")
     if compiled_before >= MAX_COMPILED:
         return Plan(1, False, "plain loop: too many shapes were compiled")
-    even = batch is not None and batch >= 16 and batch % 2 == 0
-    if even and (os.cpu_count() or 1) > 1:
+    if tf.config.list_logical_devices("GPU"):
+        return Plan(1, True, "XLA, the whole batch: not measured on a GPU")
+    if units >= WIDE:
+        why = "XLA, the whole batch: its products fill all cores"
+        return Plan(1, True, why)
+    if (os.cpu_count() or 1) > 1 and (batch or 32) >= SMALLEST_SPLIT:
         return Plan(2, True, "XLA, two halves of the batch beside each other")
     return Plan(1, True, "XLA, the whole batch")

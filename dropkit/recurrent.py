@@ -13,6 +13,7 @@ and that ``Bidirectional`` takes its fused route only if
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 
@@ -20,10 +21,10 @@ import keras
 import tensorflow as tf
 
 from dropkit import engine, generic
-from dropkit.engine import Multiplier, Sites
 from dropkit.methods import Gal, Method, Sizes, check_recurrent_rate
 from dropkit.noise import Bernoulli
-from dropkit.plan import choose
+from dropkit.plan import FOLDED, choose
+from dropkit.sites import Multiplier, Sites
 from dropkit.stream import Stream, check_seed
 
 _IN_KERAS = threading.local()
@@ -81,15 +82,18 @@ class _Compiled:
         self.shapes = set()
 
 
-def _split(multiplier, parts, batch):
-    """A multiplier's part for each part of the batch."""
-    if (
-        parts > 1
-        and len(multiplier.shape) > 1
-        and multiplier.shape[-2] == batch
-    ):
-        return tf.split(multiplier, parts, axis=-2)
-    return [multiplier] * parts
+def _halves(tensor, axis, parts):
+    """A tensor's part for each part of the batch, of any known or unknown size.
+
+    What all samples share, of size 1, goes to every part whole.
+    """
+    size = 1 if tensor.shape.rank == 0 else tensor.shape[axis]
+    if parts == 1 or size == 1:
+        return [tensor] * parts
+    if size is None:
+        size = tf.shape(tensor)[axis]
+    sizes = [size // parts] * (parts - 1)
+    return tf.split(tensor, [*sizes, size - sum(sizes)], axis=axis)
 
 
 class _Recurrent:
@@ -200,15 +204,15 @@ class _Recurrent:
                 return super().inner_loop(
                     sequences, initial_state, mask, training=False
                 )
-        if self.use_cudnn is True:
+        if self.use_cudnn is True and not self._fits_kernel:
             raise ValueError(
                 "use_cudnn=True was specified, but cuDNN cannot run "
                 f"{method!r}. Pass use_cudnn='auto': then inference uses "
                 "cuDNN where the method allows it."
             )
-        return self._engine_loop(sequences, initial_state, mask, training)
+        return self._noisy_loop(sequences, initial_state, mask, training)
 
-    def _engine_loop(self, sequences, initial_state, mask, training):
+    def _noisy_loop(self, sequences, initial_state, mask, training):
         sizes = self._sizes(sequences)
         cell = self.cell
         weights = [
@@ -222,10 +226,14 @@ class _Recurrent:
             sites = self._method.sites(key, sizes)
             weights[1] = self._method.kernel(key, sizes, weights[1])
             if not self._input_noise.is_identity:
-                untied = self._method.gates == "untied" and self.gates > 1
-                masks = self._input_masks(key, sizes, untied)
+                masks = self._input_masks(key, sizes, self._unties_input)
         else:
             sites = self._method.inference_sites(sizes)
+        if self._fits_kernel and self._may_use_cudnn:
+            if masks is not None:
+                sequences = sequences * masks[:, None]
+            kernel = sites.folded_into(weights[1])
+            return self._keras_loop(sequences, initial_state, mask, kernel)
         if mask is not None:
             mask = tf.transpose(mask)[..., None]
             if self.go_backwards:
@@ -243,6 +251,33 @@ class _Recurrent:
             outputs = tf.where(shown, outputs, tf.zeros((), outputs.dtype))
         return outputs[-1], tf.transpose(outputs, [1, 0, 2]), states
 
+    @property
+    def _fits_kernel(self):
+        """Whether Keras's loop can run the noise of training."""
+        untied_input = self._unties_input and not self._input_noise.is_identity
+        return self._method.fits_kernel and not untied_input
+
+    @property
+    def _unties_input(self):
+        return self._method.gates == "untied" and self.gates > 1
+
+    @property
+    def _may_use_cudnn(self):
+        if self.kind == "SimpleRNN" or not self.use_cudnn:
+            return False
+        on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        return on_gpu or self.use_cudnn is True
+
+    def _keras_loop(self, sequences, initial_state, mask, kernel):
+        """Keras's own loop or fused kernel, with another recurrent kernel."""
+        self._plan = FOLDED
+        variable = self.cell.recurrent_kernel
+        kernel = tf.cast(kernel, variable.dtype)
+        with _hidden_rates(), keras.StatelessScope([(variable, kernel)]):
+            return super().inner_loop(
+                sequences, initial_state, mask, training=False
+            )
+
     def _run_parts(self, sequences, masks, weights, states, sites):
         """Runs the loop as planned: whole or in parts, compiled or not."""
         batch, time = sequences.shape[:2]
@@ -257,10 +292,11 @@ class _Recurrent:
             compiled.shapes.add((time, batch))
             run = tf.function(run, jit_compile=True)
         noise = [m for m in (masks, *sites.tensors()) if m is not None]
+        split = functools.partial(_halves, parts=plan.parts)
         by_part = zip(
-            tf.split(sequences, plan.parts),
-            zip(*(tf.split(s, plan.parts) for s in states), strict=True),
-            zip(*(_split(n, plan.parts, batch) for n in noise), strict=True)
+            split(sequences, 0),
+            zip(*(split(s, 0) for s in states), strict=True),
+            zip(*(split(n, -2) for n in noise), strict=True)
             if noise
             else [()] * plan.parts,
             strict=True,
@@ -383,10 +419,8 @@ def _with_padding(sites: Sites, mask, dtype, has_cell) -> Sites:
             value = 1 - (1 - padded) * (1 - multiplier.value)
         return Multiplier(value, steps=True)
 
-    return Sites(
-        state=sites.state,
-        candidate=sites.candidate,
-        cell=sites.cell,
+    return dataclasses.replace(
+        sites,
         keep_state=keep(sites.keep_state),
         keep_cell=keep(sites.keep_cell) if has_cell else None,
     )
@@ -403,9 +437,9 @@ class LSTM(_Recurrent, keras.layers.LSTM):
     Swap ``keras.layers.LSTM`` for it and nothing else changes: a float
     ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
     same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
-    float16 rate is exact, and a padded NaN never reaches an output or a
-    gradient.
+    runs Keras's own loop or fused kernel wherever the method's inference rule
+    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
+    a padded NaN never reaches an output or a gradient.
 
     Args:
         units: Positive int, the width of the state.
@@ -438,6 +472,9 @@ class LSTM(_Recurrent, keras.layers.LSTM):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = LSTM(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -462,7 +499,11 @@ class LSTM(_Recurrent, keras.layers.LSTM):
     def _run(self, projected, kernel, bias, initial_state, sites):
         arguments = (projected, self._ordered(kernel), *initial_state)
         if self._is_hand_written:
-            outputs, c = engine.lstm(*arguments, _reordered(sites, self.order))
+            outputs, c = engine.lstm(
+                *arguments,
+                _reordered(sites, self.order),
+                fused=self._plan.fused,
+            )
         else:
             outputs, c = generic.lstm(
                 *arguments,
@@ -480,13 +521,8 @@ def _reordered(sites, order):
         return sites
     axis = 1 if state.steps else 0
     value = tf.gather(state.value, order, axis=axis)
-    replaced = Multiplier(value, state.steps, state.gates)
-    return Sites(
-        replaced,
-        sites.candidate,
-        sites.cell,
-        sites.keep_state,
-        sites.keep_cell,
+    return dataclasses.replace(
+        sites, state=dataclasses.replace(state, value=value)
     )
 
 
@@ -497,9 +533,9 @@ class GRU(_Recurrent, keras.layers.GRU):
     Swap ``keras.layers.GRU`` for it and nothing else changes: a float
     ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
     same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
-    float16 rate is exact, and a padded NaN never reaches an output or a
-    gradient.
+    runs Keras's own loop or fused kernel wherever the method's inference rule
+    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
+    a padded NaN never reaches an output or a gradient.
 
     Args:
         units: Positive int, the width of the state.
@@ -532,6 +568,9 @@ class GRU(_Recurrent, keras.layers.GRU):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = GRU(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -582,9 +621,9 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
     Swap ``keras.layers.SimpleRNN`` for it and nothing else changes: a float
     ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
     same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel. Nothing is drawn in inference, a
-    float16 rate is exact, and a padded NaN never reaches an output or a
-    gradient.
+    runs Keras's own loop or fused kernel wherever the method's inference rule
+    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
+    a padded NaN never reaches an output or a gradient.
 
     Args:
         units: Positive int, the width of the state.
@@ -616,6 +655,9 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
+        tf.errors.UnimplementedError: for a gradient of a gradient through a
+            loop that the layer compiles itself (``layer.engine`` says so): use
+            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = SimpleRNN(8, dropout=0.25, recurrent_dropout=Gal(0.25))

@@ -12,8 +12,9 @@ import itertools
 
 import keras
 import numpy as np
+import tensorflow as tf
 from allpairspy import AllPairs
-from variants import FULL
+from variants import FULL, TAKES, methods
 
 import dropkit as dk
 from dropkit import reference
@@ -37,27 +38,7 @@ def padding(name):
     return None if rows is None else np.array(rows, bool)
 
 
-def _products(make, **options):
-    return [
-        make(0.4, **dict(zip(options, values, strict=True)))
-        for values in itertools.product(*options.values())
-    ]
-
-
-OVER = ("sequence", "step")
-PER = ("sample", "batch")
-NOISE = ("bernoulli", "gaussian")
-METHODS = [
-    0.4,
-    *_products(
-        dk.Gal, gates=("tied", "untied"), over=OVER, per=PER, noise=NOISE
-    ),
-    *_products(dk.Semeniuta, over=OVER, per=PER, noise=NOISE),
-    *_products(dk.Moon, over=OVER, inference=("identity", "paper")),
-    dk.Zoneout(0.4),
-    dk.Zoneout(0.3, 0.6),
-    dk.WeightDrop(0.4),
-]
+METHODS = [method for name in TAKES for method in methods(name, "LSTM")]
 # One of each, for the tests that are about something else.
 ONE_EACH = [
     ("LSTM", 0.4),
@@ -84,16 +65,16 @@ def layer_class(kind, module=dk):
     return getattr(module, kind)
 
 
-def data(batch=BATCH, time=TIME, seed=0):
-    x = np.random.default_rng(seed).normal(size=(batch, time, FEATURES))
+def data(batch=BATCH, time=TIME, seed=0, features=FEATURES):
+    x = np.random.default_rng(seed).normal(size=(batch, time, features))
     return x.astype("float32")
 
 
-def initial_states(kind, batch=BATCH, seed=1):
+def initial_states(kind, batch=BATCH, seed=1, units=UNITS):
     generator = np.random.default_rng(seed)
     states = 2 if kind == "LSTM" else 1
     return [
-        generator.normal(size=(batch, UNITS)).astype("float32")
+        generator.normal(size=(batch, units)).astype("float32")
         for _ in range(states)
     ]
 
@@ -107,11 +88,11 @@ def fill(layer, seed=2):
     return layer
 
 
-def make(kind, method=0.0, module=dk, **kwargs):
+def make(kind, method=0.0, module=dk, features=FEATURES, **kwargs):
     """A built layer with filled weights and the seed of these tests."""
     kwargs = {"units": UNITS, "seed": SEED, **kwargs}
     layer = layer_class(kind, module)(recurrent_dropout=method, **kwargs)
-    layer.build((None, None, FEATURES))
+    layer.build((None, None, features))
     return fill(layer)
 
 
@@ -144,6 +125,8 @@ class Call:
     seed: int = SEED
     batch: int = BATCH
     time: int = TIME
+    features: int = FEATURES
+    units: int = UNITS
 
     def bernoulli(self, shape, rate, site, scale="inverted"):
         bits = reference.bits(shape, self.seed, self.count, self._role(site))
@@ -165,7 +148,7 @@ class Call:
     @functools.lru_cache(maxsize=1)  # noqa: B019
     def draws(self):
         gates = GATES[self.kind]
-        method, state = self.method, (self.time, self.batch, UNITS)
+        method, state = self.method, (self.time, self.batch, self.units)
         if isinstance(method, float):
             method = dk.Gal(method, gates="untied")
         untied = getattr(method, "gates", "tied") == "untied" and gates > 1
@@ -189,10 +172,10 @@ class Call:
         elif not self.training:
             pass
         elif isinstance(method, dk.WeightDrop):
-            shape = (UNITS, gates * UNITS)
+            shape = (self.units, gates * self.units)
             draws.kernel = self.bernoulli(shape, method.rate, "kernel")
         elif isinstance(method, dk.Gal):
-            shape += [gates] * untied + [rows, UNITS]
+            shape += [gates] * untied + [rows, self.units]
             m = self.noise(shape, method, "state")
             m = m if untied else np.expand_dims(m, -3)
             draws.arguments["m_h"] = m
@@ -202,18 +185,18 @@ class Call:
                 dk.Moon: ("m_c", "cell"),
             }[type(method)]
             draws.arguments[name] = self.noise(
-                [*shape, rows, UNITS], method, site
+                [*shape, rows, self.units], method, site
             )
         if self.training and self.dropout:
-            shape = [gates] * untied + [self.batch, FEATURES]
+            shape = [gates] * untied + [self.batch, self.features]
             m = self.bernoulli(shape, self.dropout, "input")
             draws.arguments["m_x"] = m if untied else m[None]
         return draws
 
 
-def default_bias(kind, reset_after=True):
+def default_bias(kind, reset_after=True, units=UNITS):
     """The bias of a layer without one."""
-    size = GATES[kind] * UNITS
+    size = GATES[kind] * units
     return np.zeros((2, size) if kind == "GRU" and reset_after else size)
 
 
@@ -244,9 +227,9 @@ def expected(
     for name in ("keep_h", "keep_c")[: 2 if call.kind == "LSTM" else 1]:
         arguments[name] = np.where(shown, arguments.get(name, 0.0), 1.0)
     kernel, recurrent, *bias = weights
-    bias = bias[0] if bias else default_bias(call.kind, reset_after)
+    bias = bias[0] if bias else default_bias(call.kind, reset_after, call.units)
     if states is None:
-        states = [np.zeros((call.batch, UNITS))] * (
+        states = [np.zeros((call.batch, call.units))] * (
             2 if call.kind == "LSTM" else 1
         )
     arrays = (x, kernel, recurrent * draws.kernel, bias, *states)
@@ -273,6 +256,80 @@ def assert_close(actual, wanted, tolerance=1e-5):
     assert actual.shape == wanted.shape
     scale = max(np.abs(wanted).max(), 1e-3)
     np.testing.assert_allclose(actual, wanted, rtol=0, atol=tolerance * scale)
+
+
+STEP = 1e-5
+
+
+def assert_specified(layer, call, x, mask=None, states=()):
+    """Outputs, states and all gradients of a call are those of the loops.
+
+    The layer returns its state. Gradients are compared along one random
+    direction for each tensor, with central differences of the loops.
+    """
+    weights = layer.get_weights()
+    names = ["x", *(w.name for w in layer.weights), "h", "c"]
+
+    def specified(x, *rest):
+        sequence, last = expected(
+            call,
+            rest[: len(weights)],
+            x,
+            rest[len(weights) :] or None,
+            mask,
+            getattr(layer, "reset_after", True),
+            layer.zero_output_for_mask,
+        )
+        return sequence if layer.return_sequences else sequence[:, -1], *last
+
+    inputs = [tf.constant(a) for a in (x, *states)]
+    if mask is not None:
+        # What stands in padded steps must not matter.
+        inputs[0] = tf.where(mask[..., None], inputs[0], np.nan)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        results = layer(
+            inputs[0],
+            initial_state=inputs[1:] or None,
+            mask=mask,
+            training=call.training,
+        )
+        heads = [np.random.default_rng(3).normal(size=t.shape) for t in results]
+        loss = sum(
+            tf.reduce_sum(t * head)
+            for t, head in zip(results, heads, strict=True)
+        )
+    arrays = [a.astype("float64") for a in (x, *weights, *states)]
+    for result, wanted in zip(results, specified(*arrays), strict=True):
+        assert_close(result, wanted)
+
+    gradients = tape.gradient(
+        loss,
+        [inputs[0], *layer.trainable_variables, *inputs[1:]],
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+
+    def value(*arrays):
+        return sum(
+            np.sum(a * head)
+            for a, head in zip(specified(*arrays), heads, strict=True)
+        )
+
+    generator = np.random.default_rng(4)
+    for n, gradient in enumerate(gradients):
+        direction = generator.normal(size=arrays[n].shape)
+        ends = []
+        for sign in (1, -1):
+            moved = list(arrays)
+            moved[n] = arrays[n] + sign * STEP * direction
+            ends.append(value(*moved))
+        slope = (ends[0] - ends[1]) / (2 * STEP)
+        products = gradient.numpy() * direction
+        assert np.isfinite(products).all(), names[n]
+        # In float32, 1 - tanh**2 loses digits where tanh saturates: an
+        # absolute bound for small gradients.
+        scale = max(np.abs(products).sum(), 1.0)
+        assert abs(products.sum() - slope) < 1e-5 * scale, names[n]
 
 
 # The table.

@@ -103,7 +103,15 @@ def test_the_report_divides_and_flags(module):
             "untied": row("untied", 20.0, load=0.5, **more),
         },
         "where": dict.fromkeys(
-            ["device", "cores", "threads", "rounds", "python", "tensorflow"]
+            [
+                "date",
+                "device",
+                "cores",
+                "threads",
+                "rounds",
+                "python",
+                "tensorflow",
+            ]
             + ["keras", "numpy", "torch"]
         ),
     }

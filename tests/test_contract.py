@@ -1,10 +1,24 @@
 """Every layer, in every mode and precision, keeps the same promises."""
 
+import contextlib
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from variants import ONE_EACH, SHAPE, cases
+from variants import (
+    FULL,
+    ONE_EACH,
+    POLICIES,
+    SHAPE,
+    TIME,
+    cases,
+    recurrent_cases,
+    recurrent_variants,
+)
+
+from dropkit.noise import Bernoulli, Gaussian
 
 CALLS = 64
 # Half a unit in the last place, relative, of each compute dtype.
@@ -167,6 +181,205 @@ def test_config_and_weights_round_trip(run, tmp_path):
     assert twin.get_config() == layer.get_config()
     assert twin.dtype_policy == layer.dtype_policy
     assert layer.weights == [] and layer.get_weights() == []
+
+
+# Recurrent layers do more than multiply: their draws are listened to.
+
+
+@contextlib.contextmanager
+def recorded_draws():
+    """A list that fills with the multipliers that are drawn inside."""
+    draws = []
+
+    def recording(function, multiplier):
+        def record(self, *args, **kwargs):
+            result = function(self, *args, **kwargs)
+            draws.append(multiplier(result))
+            return result
+
+        return record
+
+    def kept(result):
+        keep, value = result
+        return tf.where(keep, value, tf.zeros_like(value))
+
+    with (
+        mock.patch.object(Bernoulli, "_draw", recording(Bernoulli._draw, kept)),
+        mock.patch.object(
+            Gaussian,
+            "multiplier",
+            recording(Gaussian.multiplier, lambda result: result),
+        ),
+    ):
+        yield draws
+
+
+class RecurrentRun(Run):
+    """A recurrent layer in one mode: draws, outputs and all gradients."""
+
+    X = np.random.default_rng(0).normal(size=SHAPE).astype("float32")
+
+    def __init__(self, variant, mode, policy):
+        self.variant = variant
+        self.layer = variant.make(seed=5, dtype=policy)
+        self.layer.build(SHAPE)
+        self.mode = mode
+        self.traces = 0
+        self.call = self._in_mode(mode, self._step)
+        self.rounding = ROUNDING[self.layer.compute_dtype]
+        calls = [self.call(tf.constant(self.X)) for _ in range(2)]
+        self.draws, self.outputs, self.gradients = (
+            [[self.numpy(t) for t in call[n]] for call in calls]
+            for n in range(3)
+        )
+
+    def _step(self, x):
+        self.traces += 1
+        with tf.GradientTape() as tape, recorded_draws() as draws:
+            tape.watch(x)
+            y = self.variant.apply(self.layer, x)
+            # Not 1 everywhere: a sum hides what cancels.
+            loss = tf.reduce_sum(tf.cast(y, tf.float32) * tf.sin(self.X))
+        weights = self.layer.trainable_variables
+        return draws, [y], tape.gradient(loss, [x, *weights])
+
+    def tolerance(self, steps):
+        """How far precision and mode may move a result, relative to its norm.
+
+        In half precision a time step rounds about 12 times on the way to its
+        output (weights, inputs, multiplier, two products, two sums, gates,
+        candidate, cell, its tanh, the output), and as often again on the way
+        back; the recurrent kernels have norm 1, so that no step amplifies an
+        error. A rounding error is evenly spread over one unit: n of them have
+        the standard deviation u sqrt(n / 3), and the bound is six of these.
+        """
+        if self.rounding == ROUNDING["float32"]:
+            # The tanh of XLA is a few units off, and so is its Box-Muller.
+            return 1e-5 + TIME * self.box_muller()
+        return 6 * self.rounding * np.sqrt(steps * 12 * TIME / 3)
+
+
+@pytest.fixture(scope="module", params=recurrent_cases(), ids=case_id)
+def recurrent_run(request):
+    return RecurrentRun(*request.param)
+
+
+@pytest.fixture(scope="module")
+def float32_run(recurrent_run):
+    """The same layer, eagerly, in float32."""
+    return RecurrentRun(recurrent_run.variant, "eager", "float32")
+
+
+def distance(actual, wanted):
+    """Relative, in norm."""
+    return np.linalg.norm(actual - wanted) / np.linalg.norm(wanted)
+
+
+def test_recurrent_draws_are_the_same_in_every_mode(recurrent_run, float32_run):
+    """Bit for bit, after rounding to the layer's precision."""
+    run = recurrent_run
+    for mine, eager in zip(run.draws, float32_run.draws, strict=True):
+        for draw, wanted in zip(mine, eager, strict=True):
+            wanted = run.numpy(tf.cast(wanted, run.layer.compute_dtype))
+            if len(np.unique(wanted)) > 2:
+                np.testing.assert_allclose(
+                    draw, wanted, rtol=2 * run.rounding, atol=run.box_muller()
+                )
+            else:
+                np.testing.assert_array_equal(draw, wanted)
+
+
+def test_recurrent_results_are_those_of_float32(recurrent_run, float32_run):
+    run, other = recurrent_run, float32_run
+    for call in range(2):
+        (y,), (wanted,) = run.outputs[call], other.outputs[call]
+        assert distance(y, wanted) < run.tolerance(steps=1)
+        for gradient, wanted in zip(
+            run.gradients[call], other.gradients[call], strict=True
+        ):
+            assert distance(gradient, wanted) < run.tolerance(steps=2)
+    # The bounds are no formality: another draw lies outside of them.
+    (y,), (another,) = run.outputs[0], other.outputs[1]
+    assert distance(y, another) > run.tolerance(steps=1)
+
+
+def test_recurrent_calls_draw_anew_and_trace_once(recurrent_run):
+    run = recurrent_run
+    for first, second in zip(*run.draws, strict=True):
+        assert first.shape == second.shape
+        assert not np.array_equal(first, second)
+    assert run.traces == (2 if run.mode == "eager" else 1)
+    np.testing.assert_array_equal(run.layer.stream.state.numpy(), [5, 2])
+
+
+def test_recurrent_inference_draws_nothing_in_every_mode(
+    recurrent_run, float32_run
+):
+    def infer(run):
+        call = run._in_mode(
+            run.mode, lambda x: run.variant.apply(run.layer, x, training=False)
+        )
+        with recorded_draws() as draws:
+            y = call(tf.constant(run.X))
+        assert draws == []
+        np.testing.assert_array_equal(run.layer.stream.state.numpy(), [5, 2])
+        return run.numpy(y)
+
+    y, wanted = infer(recurrent_run), infer(float32_run)
+    assert distance(y, wanted) < recurrent_run.tolerance(steps=1)
+
+
+# Files and replicas: every method, in float32; with the full product, in all.
+every_recurrent = pytest.mark.parametrize(
+    "variant", recurrent_variants(), ids=lambda v: v.name
+)
+policies = pytest.mark.parametrize("policy", POLICIES if FULL else POLICIES[:1])
+
+
+@every_recurrent
+@policies
+def test_a_recurrent_layer_from_a_file_draws_on(variant, policy, tmp_path):
+    def model(seed):
+        layer = variant.make(seed=seed, dtype=policy, name="noisy")
+        return keras.Sequential([keras.Input((None, SHAPE[-1])), layer])
+
+    def call(model):
+        return Run.numpy(model(RecurrentRun.X, training=True))
+
+    source = model(seed=5)
+    first = call(source)
+    source.save(tmp_path / "model.keras")
+    source.save_weights(tmp_path / "model.weights.h5")
+    second = call(source)
+    assert not np.array_equal(first, second)
+    whole = keras.models.load_model(tmp_path / "model.keras")
+    assert whole.layers[0].get_config() == source.layers[0].get_config()
+    assert whole.layers[0].dtype_policy == source.layers[0].dtype_policy
+    np.testing.assert_array_equal(call(whole), second)
+    weights = model(seed=6)
+    weights.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(call(weights), second)
+
+
+@every_recurrent
+@policies
+def test_recurrent_replicas_draw_for_themselves(variant, policy, two_replicas):
+    with two_replicas.scope():
+        layer = variant.make(seed=5, dtype=policy)
+        layer.build((None, *SHAPE[1:]))
+
+    def both():
+        return two_replicas.run(lambda: variant.apply(layer, RecurrentRun.X))
+
+    first, second = map(
+        Run.numpy, two_replicas.experimental_local_results(both())
+    )
+    assert distance(first, second) > 0.01
+    # The first replica draws what a run without a strategy draws.
+    alone = variant.make(seed=5, dtype=policy)
+    np.testing.assert_array_equal(
+        first, Run.numpy(variant.apply(alone, RecurrentRun.X))
+    )
 
 
 # Saving and resuming: one variant a layer, through whole models.

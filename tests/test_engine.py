@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dropkit import engine, generic
-from dropkit.engine import Multiplier, Sites
+from dropkit.sites import Multiplier, Sites
 
 T, B, U = 5, 3, 4
 GENERATOR = np.random.default_rng(0)

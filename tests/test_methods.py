@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import dropkit as dk
-from dropkit.engine import Sites
 from dropkit.methods import Method, Sizes
+from dropkit.sites import Sites
 from dropkit.stream import Key
 
 METHODS = [

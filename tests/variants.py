@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from allpairspy import AllPairs
 
 import dropkit as dk
 from dropkit import reference
@@ -20,6 +19,7 @@ from dropkit import reference
 FULL = bool(os.environ.get("DROPKIT_TEST_ALL"))
 BATCH, TIME, FEATURES = SHAPE = (3, 4, 5)
 IDS = np.array([[1, 2, 1, 3], [2, 2, 2, 1], [4, 1, 3, 2]])
+MASK = np.array([[1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 1]], bool)
 
 MODES = ("eager", "graph", "xla")
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -37,6 +37,7 @@ class Variant:
         rate: Rate of each entry, of shape ``SHAPE``.
         gaussian: Whether the noise is Gaussian.
         ids: Whether the layer is called with word ids as well.
+        padded: Whether the layer is called with a padding mask.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Variant:
     rate: np.ndarray | None = None
     gaussian: bool = False
     ids: bool = False
+    padded: bool = False
 
     @property
     def variance(self):
@@ -52,7 +54,28 @@ class Variant:
 
     def apply(self, layer, x, training=True):
         arguments = (x, IDS) if self.ids else (x,)
-        return layer(*arguments, training=training)
+        options = {"mask": MASK} if self.padded else {}
+        return layer(*arguments, training=training, **options)
+
+
+def pairwise(rows: list[tuple]) -> list[tuple]:
+    """Some of the rows, with every pair of values that any row has.
+
+    Greedy: the row with the most pairs that are still missing comes next.
+    Rows that make no sense are left out beforehand; a filter inside a
+    generator of pairs may lose pairs that do.
+    """
+    pairs = [set(itertools.combinations(enumerate(row), 2)) for row in rows]
+    bits = {pair: 1 << n for n, pair in enumerate(set().union(*pairs))}
+    covers = [sum(bits[pair] for pair in row) for row in pairs]
+    missing = sum(bits.values())
+    chosen = []
+    while missing:
+        gains = [(cover & missing).bit_count() for cover in covers]
+        best = gains.index(max(gains))
+        chosen.append(rows[best])
+        missing &= ~covers[best]
+    return chosen
 
 
 RATES = {
@@ -94,19 +117,16 @@ def _dropout(noise, shared, rate):
     )
 
 
-def _possible(row):
-    """Rates of a vector need a draw for each feature."""
-    return len(row) < 3 or not ("features" in row[1] and row[2] == "vector")
-
-
 def dropout_variants(full: bool) -> list[Variant]:
-    options = [["bernoulli", "gaussian"], list(SHARED), list(RATES)]
-    rows = (
-        filter(_possible, itertools.product(*options))
-        if full
-        else AllPairs(options, filter_func=_possible)
-    )
-    return [_dropout(*row) for row in rows]
+    rows = [
+        (noise, shared, rate)
+        for noise, shared, rate in itertools.product(
+            ("bernoulli", "gaussian"), SHARED, RATES
+        )
+        # Rates of a vector need a draw for each feature.
+        if not ("features" in shared and rate == "vector")
+    ]
+    return [_dropout(*row) for row in (rows if full else pairwise(rows))]
 
 
 def embedding_variants() -> list[Variant]:
@@ -141,27 +161,108 @@ def token_variants() -> list[Variant]:
     ]
 
 
-def recurrent_variants() -> list[Variant]:
-    """Layers that do more than multiply: for saving and resuming only."""
-    layers = {
-        dk.LSTM: dk.Gal(0.3),
-        dk.GRU: dk.Semeniuta(0.3),
-        dk.SimpleRNN: dk.Zoneout(0.3),
-    }
+# What each recurrent method takes besides its rate; the first is the default.
+OVER = ("sequence", "step")
+PER = ("sample", "batch")
+NOISE = ("bernoulli", "gaussian")
+TAKES = {
+    "float": {},
+    "Gal": {
+        "gates": ("tied", "untied"),
+        "over": OVER,
+        "per": PER,
+        "noise": NOISE,
+    },
+    "Semeniuta": {"over": OVER, "per": PER, "noise": NOISE},
+    "Moon": {"over": OVER, "inference": ("identity", "paper")},
+    "Zoneout": {"cell": (None, 0.6)},
+    "WeightDrop": {},
+}
+RECURRENT = {
+    "LSTM": tuple(TAKES),
+    "GRU": ("float", "Gal", "Semeniuta", "Zoneout", "WeightDrop"),
+    "SimpleRNN": ("float", "Gal", "Zoneout", "WeightDrop"),
+}
+RATE = 0.4
+
+
+def methods(name: str, layer: str) -> list:
+    """A method with each choice of its options, for a layer."""
+    if name == "float":
+        return [RATE]
+    takes = TAKES[name]
+    if name == "Zoneout" and layer != "LSTM":
+        takes = {}
     return [
-        Variant(
-            layer.__name__,
-            lambda layer=layer, method=method, **kwargs: layer(
-                FEATURES,
-                dropout=0.3,
-                recurrent_dropout=method,
-                return_sequences=True,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=1),
-                recurrent_initializer=keras.initializers.Orthogonal(seed=2),
-                **kwargs,
-            ),
+        getattr(dk, name)(RATE, **dict(zip(takes, values, strict=True)))
+        for values in itertools.product(*takes.values())
+    ]
+
+
+def _recurrent(kind, method, activation="tanh", backwards=False, padded=False):
+    """A recurrent layer; its recurrent kernel, of norm 1, amplifies nothing."""
+    initializers = keras.initializers
+
+    def make(**kwargs):
+        return getattr(dk, kind)(
+            FEATURES,
+            dropout=0.3,
+            recurrent_dropout=method,
+            activation=activation,
+            go_backwards=backwards,
+            return_sequences=True,
+            kernel_initializer=initializers.GlorotUniform(seed=1),
+            recurrent_initializer=initializers.Orthogonal(seed=2),
+            bias_initializer=initializers.RandomNormal(stddev=0.1, seed=3),
+            **kwargs,
         )
-        for layer, method in layers.items()
+
+    options = ("backwards" * backwards, "padded" * padded)
+    return Variant(
+        "-".join(filter(None, (kind, str(method), activation, *options))),
+        make,
+        rate=np.array(RATE),
+        gaussian=getattr(method, "noise", "") == "gaussian",
+        padded=padded,
+    )
+
+
+def _recurrent_methods():
+    """Every layer with every method and every choice of its options."""
+    return [
+        (kind, name, method)
+        for kind, names in RECURRENT.items()
+        for name in names
+        for method in methods(name, kind)
+    ]
+
+
+def recurrent_variants() -> list[Variant]:
+    return [
+        _recurrent(kind, method) for kind, _, method in _recurrent_methods()
+    ]
+
+
+def recurrent_cases() -> list[tuple[Variant, str, str]]:
+    """A pairwise cover of layers, methods, options, modes and precisions.
+
+    With DROPKIT_TEST_ALL their full product; the kinds of loop take turns.
+    """
+    options = sorted({name for takes in TAKES.values() for name in takes})
+    loops = list(itertools.product(("tanh", "softsign"), (False, True)))
+    turns = itertools.cycle(loops)
+    variants = {}
+    for kind, name, method in _recurrent_methods():
+        config = {} if name == "float" else method.get_config()
+        chosen = (f"{kind}-{name}", *map(config.get, options))
+        for others in itertools.product((False, True), MODES, POLICIES):
+            for loop in [next(turns)] if FULL else loops:
+                variant = (kind, method, *loop, others[0])
+                variants[(*chosen, *loop, *others)] = variant
+    rows = list(variants)
+    return [
+        (_recurrent(*variants[row]), *row[-2:])
+        for row in (rows if FULL else pairwise(rows))
     ]
 
 
@@ -192,5 +293,7 @@ ONE_EACH = [
     _dropout("gaussian", "none", "third"),
     *embedding_variants()[:1],
     *token_variants(),
-    *recurrent_variants(),
+    _recurrent("LSTM", dk.Gal(0.3)),
+    _recurrent("GRU", dk.Semeniuta(0.3)),
+    _recurrent("SimpleRNN", dk.Zoneout(0.3)),
 ]
