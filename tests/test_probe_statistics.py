@@ -11,7 +11,7 @@ from dropkit.probe.field import Field, sharing
 from dropkit.probe.names import RULES, name_of
 from dropkit.probe.verdict import binomial_interval, noise
 
-SEEDS = 200 if FULL else 5
+SEEDS = 200 if FULL else 3
 
 
 # Intervals
