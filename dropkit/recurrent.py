@@ -441,6 +441,10 @@ class LSTM(_Recurrent, keras.layers.LSTM):
     is the identity. Nothing is drawn in inference, a float16 rate is exact, and
     a padded NaN never reaches an output or a gradient.
 
+    A gradient of a gradient is right in eager mode, in plain loops and under
+    ``jit_compile=True``. Through a loop that the layer compiles itself
+    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
+
     Args:
         units: Positive int, the width of the state.
         *args: Further positional arguments of ``keras.layers.LSTM``.
@@ -472,9 +476,6 @@ class LSTM(_Recurrent, keras.layers.LSTM):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
-        tf.errors.UnimplementedError: for a gradient of a gradient through a
-            loop that the layer compiles itself (``layer.engine`` says so): use
-            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = LSTM(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -537,6 +538,10 @@ class GRU(_Recurrent, keras.layers.GRU):
     is the identity. Nothing is drawn in inference, a float16 rate is exact, and
     a padded NaN never reaches an output or a gradient.
 
+    A gradient of a gradient is right in eager mode, in plain loops and under
+    ``jit_compile=True``. Through a loop that the layer compiles itself
+    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
+
     Args:
         units: Positive int, the width of the state.
         *args: Further positional arguments of ``keras.layers.GRU``.
@@ -568,9 +573,6 @@ class GRU(_Recurrent, keras.layers.GRU):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
-        tf.errors.UnimplementedError: for a gradient of a gradient through a
-            loop that the layer compiles itself (``layer.engine`` says so): use
-            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = GRU(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
@@ -625,6 +627,10 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
     is the identity. Nothing is drawn in inference, a float16 rate is exact, and
     a padded NaN never reaches an output or a gradient.
 
+    A gradient of a gradient is right in eager mode, in plain loops and under
+    ``jit_compile=True``. Through a loop that the layer compiles itself
+    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
+
     Args:
         units: Positive int, the width of the state.
         *args: Further positional arguments of ``keras.layers.SimpleRNN``.
@@ -655,9 +661,6 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
         ValueError: if a rate is outside ``[0, 1)``, the method is not defined
             for this layer, or ``use_cudnn=True`` is asked for a method that
             cuDNN cannot run in training.
-        tf.errors.UnimplementedError: for a gradient of a gradient through a
-            loop that the layer compiles itself (``layer.engine`` says so): use
-            ``jit_compile=True`` for the whole step, or run it eagerly.
 
     Example:
         >>> layer = SimpleRNN(8, dropout=0.25, recurrent_dropout=Gal(0.25))

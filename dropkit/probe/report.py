@@ -66,12 +66,11 @@ class Report:
 
     @property
     def specification(self) -> dict:
-        """The layer in the package's words: what to ask for to get the same.
+        """What to ask dropkit for, to get the same.
 
-        Returns:
-            For a recurrent layer ``{"dropout": rate, "recurrent_dropout":
-            {"class_name": "Gal", "config": {...}} or 0.0}``, or an empty dict
-            where no method is known. Rates are as in the findings.
+        For a recurrent layer ``{"dropout": rate, "recurrent_dropout":
+        {"class_name": "Gal", "config": {...}} or 0.0}``, or an empty dict
+        where no method is known. Rates are as in the findings.
         """
         return _specification(self)
 
