@@ -1,7 +1,7 @@
 """The audit: every source of noise in a model, and what to change.
 
-It walks the model, lets :func:`dropkit.probe` measure each layer that can
-draw, and applies a table of rules. See :func:`audit` and :class:`Audit`.
+It walks the model, lets ``dropkit.probe`` measure each layer that can
+draw, and applies a table of rules. See ``audit`` and ``Audit``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def audit(model: keras.Model) -> Audit:
         model: A Keras model: ``Sequential``, functional or subclassed, with
             models inside or not.
     Returns:
-        An :class:`~dropkit.audit.Audit`: ``sources``, ``advice``, ``hidden``,
+        An ``Audit``: ``sources``, ``advice``, ``hidden``,
         ``table``, ``to_dict()``.
     Raises:
         TypeError: if ``model`` is no Keras model.

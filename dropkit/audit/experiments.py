@@ -1,6 +1,6 @@
 """Small experiments on copies of a layer: what this Keras really does.
 
-Each answers one question of :mod:`dropkit.audit.rules`. The user's layer is
+Each answers one question of the rules. The user's layer is
 not called.
 """
 

@@ -60,8 +60,8 @@ class Audit:
 
     Attributes:
         model: Name of the model.
-        sources: One :class:`Row` for each source of noise.
-        advice: One :class:`Advice` for each fault; empty if there is none.
+        sources: One ``Row`` for each source of noise.
+        advice: One ``Advice`` for each fault; empty if there is none.
         hidden: What could not be seen, in words.
         keras_version: The Keras that was measured.
     """
