@@ -96,10 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         found = audit(load(given.model))
-    except Unusable as error:
-        print(f"dropkit audit: {error}", file=sys.stderr)
+    except Exception as error:
+        # Python's own status for an uncaught error, 1, would mean advice.
+        text = str(error)
+        if not isinstance(error, Unusable):
+            text = f"{type(error).__name__}: {text} Received: {given.model}"
+        print(f"dropkit audit: {text}", file=sys.stderr)
         if given.json:
-            print(json.dumps({"error": str(error)}))
+            print(json.dumps({"error": text}))
         return ERROR
     print(json.dumps(found.to_dict(), indent=2) if given.json else found)
     return ADVICE if found.advice else CLEAN

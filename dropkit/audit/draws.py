@@ -11,7 +11,7 @@ import tensorflow as tf
 from dropkit.audit import experiments
 from dropkit.audit.evidence import Evidence, built_shape
 from dropkit.audit.fault import Fault, direct, of
-from dropkit.audit.walk import recurrent_parts
+from dropkit.audit.walk import SITES, recurrent_parts
 from dropkit.probe.subject import clone
 
 # A rate that half precision rounds by less than this part is near enough.
@@ -101,14 +101,11 @@ def loses_mixed_precision(evidence: Evidence) -> Iterator[Fault]:
 
 def rate_is_rounded(evidence: Evidence) -> Iterator[Fault]:
     """Rates that the noise's precision cannot represent."""
-    for source in evidence.noisy:
+    for source in evidence.probed:
         if source.layer.compute_dtype not in HALF:
             continue
-        for found in source.findings:
-            rate = found.noise.rate
-            if found.noise.scale != "inverted" or not isinstance(rate, float):
-                continue
-            share = _share_dropped(evidence, source, found)
+        for site, rate in _asked(source):
+            share = _share_dropped(evidence, source, site)
             if share is None:
                 continue
             draws = np.prod(experiments.DRAWS)
@@ -117,7 +114,7 @@ def rate_is_rounded(evidence: Evidence) -> Iterator[Fault]:
                 yield of(
                     source,
                     f"In {source.layer.compute_dtype} it drops {share:.2%} at "
-                    f"the {found.site} and scales for {rate:.2%}.",
+                    f"the {site}, not {rate:.2%}.",
                     "Use dropkit's layers, whose rates are exact in half "
                     'precision, or give this layer dtype="float32".',
                 )
@@ -145,19 +142,36 @@ def _forgets(layer, policy):
     return experiments.dtype_after_reload(copy) != copy.compute_dtype
 
 
-def _share_dropped(evidence, source, found):
+def _asked(source):
+    """The sites of Bernoulli noise, and the rates that were asked for."""
+    layer = recurrent_parts(source.layer)[0]
+    asked = {"input": getattr(layer, "rate", None)}
+    if source.is_recurrent:
+        asked = {
+            site: getattr(layer, argument, None)
+            for argument, site in SITES.items()
+        }
+    for site, rate in asked.items():
+        found = source.site(site)
+        if found is not None:
+            # A method of dropkit has a rate of its own.
+            rate = getattr(rate, "rate", rate)
+        is_bernoulli = found is None or found.noise.kind == "bernoulli"
+        if is_bernoulli and isinstance(rate, float) and 0 < rate < 1:
+            yield site, rate
+
+
+def _share_dropped(evidence, source, site):
     """The measured share of zeros; None where it is not measured."""
-    if found.site in ("input", "state") and source.is_recurrent:
-        kind = source.report.kind
-        part = recurrent_parts(source.layer)[0]
-        if kind in experiments.CANDIDATE and not hasattr(part, "cells"):
-            return evidence.measure(
-                experiments.share_dropped_inside, source, kind, found.site
-            )
-        return None
-    if source.is_recurrent or source.layer.weights:
-        return None
-    if {"batch", "features"} & found.shared:
+    if source.is_recurrent:
+        kind = source.report and source.report.kind
+        if kind not in experiments.CANDIDATE:
+            return None
+        return evidence.measure(
+            experiments.share_dropped_inside, source, kind, site
+        )
+    shared = {axis for found in source.findings for axis in found.shared}
+    if source.layer.weights or {"batch", "features"} & shared:
         return None
     return evidence.measure(
         experiments.share_dropped, source, source.inputs.ndim

@@ -199,9 +199,11 @@ def features(source: Source) -> int | None:
 
 
 def _built_shape(layer):
-    if not layer.built:
-        return None
-    shape = (layer.get_build_config() or {}).get("input_shape")
+    try:
+        shape = layer.input.shape
+    except (AttributeError, ValueError):
+        # It was never called in a graph, or in several places.
+        shape = (layer.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (list, tuple)) or len(shape) not in SHAPES:
         return None
     sizes = all(size is None or isinstance(size, int) for size in shape)

@@ -9,13 +9,11 @@ import numpy as np
 
 from dropkit.audit.evidence import Evidence
 from dropkit.audit.fault import Fault, of
-from dropkit.audit.walk import cells, recurrent_parts
+from dropkit.audit.walk import SITES, cells, recurrent_parts
 from dropkit.probe import probe
 from dropkit.probe.recurrent import is_recurrent
 from dropkit.probe.subject import clone
 from dropkit.recurrent import GRU, LSTM, SimpleRNN
-
-_SITES = {"dropout": "input", "recurrent_dropout": "state"}
 
 
 def loses_fused_path(evidence: Evidence) -> Iterator[Fault]:
@@ -44,7 +42,7 @@ def rate_of_one_is_ignored(evidence: Evidence) -> Iterator[Fault]:
             continue
         if source.report.undetermined:
             continue
-        for argument, site in _SITES.items():
+        for argument, site in SITES.items():
             rates = [_stated(part, argument) for part in _stating(source)]
             if 1.0 in rates and source.site(site) is None:
                 yield of(

@@ -13,6 +13,9 @@ import keras
 from dropkit.probe.recurrent import is_recurrent
 from dropkit.stream import Stream
 
+# Where Keras's recurrent layers put the noise of an argument.
+SITES = {"dropout": "input", "recurrent_dropout": "state"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
