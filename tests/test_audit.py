@@ -214,14 +214,16 @@ MORE = {
                 3,
                 recurrent_dropout=0.01,
                 use_cudnn=False,
-                dtype="bfloat16",
+                dtype="mixed_bfloat16",
                 name="a",
             )
         ),
     ),
     "an input's rate inside a loop": (
         "half-rate",
-        lambda: chain(layers.LSTM(3, dropout=0.01, dtype="bfloat16", name="a")),
+        lambda: chain(
+            layers.LSTM(3, dropout=0.01, dtype="mixed_bfloat16", name="a")
+        ),
     ),
     "Keras's cell in a plain RNN": (
         "unbounded",
@@ -347,9 +349,12 @@ class MendedSeed(layers.Dropout):
     """Two layers of one seed draw different masks."""
 
     def __init__(self, rate, seed=None, name=None, **kwargs):
-        super().__init__(rate, seed=seed, name=name, **kwargs)
-        shift = sum(map(ord, self.name))
-        self.seed_generator = keras.random.SeedGenerator(seed + shift)
+        shift = sum(map(ord, name))
+        super().__init__(rate, seed=seed + shift, name=name, **kwargs)
+        self.asked = seed
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.asked}
 
 
 class MendedHalf(layers.Dropout):
@@ -371,7 +376,7 @@ class MendedCall(layers.Dropout):
     "make",
     [
         lambda: chain(MendedSpatial(0.5, dtype="mixed_float16")),
-        lambda: chain(MendedSeed(0.5, seed=7), MendedSeed(0.5, seed=7)),
+        lambda: chain(MendedSeed(0.5, 7, "a"), MendedSeed(0.5, 7, "b")),
         lambda: chain(MendedHalf(0.01, dtype="bfloat16")),
         lambda: functional(lambda x: MendedCall(0.5)(x, training=True)),
     ],

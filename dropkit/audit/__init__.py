@@ -82,6 +82,6 @@ def _rate(found: Finding, says_site: bool) -> str:
         return f"{site}none"
     if not isinstance(noise.rate, float):
         return site + " ".join(f"{rate:.3g}" for rate in noise.rate)
-    low, high = noise.interval or (noise.rate, noise.rate)
-    about = "about " if high - low > 0.001 else ""
+    # An inverted scale gives the rate away; otherwise zeros are counted.
+    about = "" if noise.scale == "inverted" else "about "
     return f"{site}{about}{noise.rate:.3g}"

@@ -43,7 +43,7 @@ def same_seed(evidence: Evidence) -> Iterator[Fault]:
     for (kind, seed, _), group in groups.items():
         experiment = experiments.seed_gives_the_same_draws
         if len(group) > 1 and evidence.measure(
-            experiment, group[0], group[0].inputs
+            experiment, group[0], group[0].inputs, seed
         ):
             yield Fault(
                 tuple(source.place.path for source in group),

@@ -70,14 +70,14 @@ class Source:
     @property
     def seed(self) -> int | None:
         """Its integer seed, or None."""
-        try:
-            config = recurrent_parts(self.layer)[0].get_config()
-        except Exception:
-            return None
-        if isinstance(config.get("cell"), dict):
-            config = config["cell"]["config"]
-        seed = config.get("seed")
-        return seed if isinstance(seed, int) else None
+        part = recurrent_parts(self.layer)[0]
+        # Keras leaves some seeds out of the config, dropkit hides others.
+        for owner in (part, getattr(part, "cell", None)):
+            for name in ("seed", "_seed"):
+                seed = getattr(owner, name, None)
+                if isinstance(seed, int):
+                    return seed
+        return None
 
     def site(self, name: str):
         """Returns the finding at a site, or None."""
@@ -143,7 +143,9 @@ class Evidence:
                     f"alone: {_first_line(error)}"
                 )
                 return None
-        key = ("probe", self._key(layer), x.shape)
+        # A recurrent layer is probed with inputs of the probe's own.
+        shape = () if is_recurrent(layer) else x.shape
+        key = ("probe", self._key(layer), shape)
         if key not in self._results:
             self._results[key] = _probed(_callable(layer), layer, x)
         report, why = self._results[key]

@@ -9,7 +9,6 @@ import keras
 
 from dropkit.audit.evidence import Evidence, Source
 
-# Not what an image augmentation does.
 KINDS = ("additive", "alpha", "bernoulli", "gaussian")
 
 
@@ -41,7 +40,7 @@ def direct(evidence: Evidence, inside: bool = False) -> Iterator[Source]:
         inside: Whether to yield those that another layer holds, too.
     """
     for source in evidence.noisy:
-        if source.is_recurrent:
+        if source.is_recurrent or _is_augmentation(source.layer):
             continue
         if not any(f.noise.kind in KINDS for f in source.findings):
             continue
@@ -49,3 +48,8 @@ def direct(evidence: Evidence, inside: bool = False) -> Iterator[Source]:
         held = [o for o in source.place.holders if not isinstance(o, wrapper)]
         if inside or not held:
             yield source
+
+
+def _is_augmentation(layer):
+    """Whether it is one of Keras's preprocessing layers."""
+    return ".preprocessing." in type(layer).__module__
