@@ -40,7 +40,7 @@ def rate_of_one_is_ignored(evidence: Evidence) -> Iterator[Fault]:
     for source in evidence.probed:
         if not source.is_recurrent or source.report is None:
             continue
-        if source.report.undetermined:
+        if source.report.undetermined or source.report.error:
             continue
         for argument, site in SITES.items():
             rates = [_stated(part, argument) for part in _stating(source)]
