@@ -9,6 +9,7 @@ import importlib
 
 from dropkit import data, reference
 from dropkit._version import __version__
+from dropkit.audit import audit
 from dropkit.convert import convert
 from dropkit.layers import Dropout, EmbeddingDropout, TokenDropout
 from dropkit.methods import Gal, Moon, Semeniuta, WeightDrop, Zoneout
@@ -28,6 +29,7 @@ __all__ = [
     "WeightDrop",
     "Zoneout",
     "__version__",
+    "audit",
     "convert",
     "data",
     "plot",
