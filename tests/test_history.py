@@ -150,3 +150,23 @@ def test_a_release_that_cannot_be_measured_says_why(tmp_path, monkeypatch):
     (tmp_path / "keras-0.1/complete").touch()
     row = history.measure("keras", "0.1")
     assert row["not_measured"] == "the probe's status is 1"
+
+
+class AsKeras2(keras.layers.LSTM):
+    """An LSTM whose input is dropped anew at each step, as in Keras 2."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.noise = keras.layers.Dropout(0.25)
+
+    def call(self, x, initial_state=None, mask=None, training=False):
+        x = self.noise(x, training=training)
+        return super().call(x, initial_state, mask, training)
+
+
+def test_an_input_dropped_at_each_step_is_not_taken_for_zoneout():
+    keras.utils.set_random_seed(0)
+    for _ in range(3):
+        report = dk.probe(AsKeras2(4))
+        assert report.method == "Zaremba (input, per step)"
+        assert [f.site for f in report.findings] == ["input"]
