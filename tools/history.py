@@ -168,11 +168,12 @@ def main(arguments: list[str]) -> int:
         if is_done and not (options.force or options.only):
             continue
         print(f"[{number}/{len(wanted)}] {name}", file=sys.stderr, flush=True)
-        row = rows[name] = measure(package, version)
+        row = measure(package, version)
         if "not_measured" in row:
             failed += 1
             print(f"not measured: {row['not_measured']}", file=sys.stderr)
-        save(list(rows.values()))
+        # Read again: another process may have stored a release.
+        save([*(r for r in load() if name_of(r) != name), row])
     return min(failed, 1)
 
 
