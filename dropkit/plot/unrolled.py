@@ -141,15 +141,15 @@ def _of_method(method, layer, one_gate):
 
 def _of_report(report):
     kind = (report.kind or "").removeprefix("Conv")
-    if kind not in GATES:
-        raise ValueError(
-            "Only a recurrent layer has a network to unroll. "
-            f"Received: a report of {report.layer}"
-        )
     if report.error or any(f.site not in _WORDS for f in report.findings):
         raise ValueError(
             "The report's sites are undetermined. "
             f"Received: method={report.method!r}"
+        )
+    if kind not in GATES:
+        raise ValueError(
+            "Only a recurrent layer has a network to unroll. "
+            f"Received: a report of {report.layer}"
         )
     marks = []
     for finding in report.findings:

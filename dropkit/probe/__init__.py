@@ -3,7 +3,7 @@
 It trusts no docstring and no attribute. It runs a copy of the layer, sets the
 copy's weights so that multipliers can be computed back from outputs or
 slopes, and asks of each site which entries share one draw and what the draws
-are. See :func:`probe` and :class:`Report`.
+are. See ``probe`` and ``Report``.
 
 Every report has, as plain values: ``layer``, ``kind``, ``method``,
 ``nearest``, ``differences``, ``findings`` (each with ``site``, ``noise``,
@@ -60,7 +60,7 @@ def probe(
         modes: Which of ``"eager"``, ``"graph"`` and ``"xla"`` to compare.
             XLA takes some seconds.
     Returns:
-        A :class:`Report`.
+        A ``Report``.
     Raises:
         TypeError: if ``layer`` is no layer and no callable.
         ValueError: if it cannot be copied, does not accept the inputs, or

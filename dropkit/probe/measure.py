@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from dropkit.probe.field import Field, sharing
 from dropkit.probe.names import Finding, name_of
 from dropkit.probe.recurrent import KEPT, Recurrent, is_recurrent
 from dropkit.probe.report import Report
-from dropkit.probe.subject import Subject, clone
+from dropkit.probe.subject import MODES, Subject, clone
 from dropkit.probe.verdict import Noise, noise
 
 AXES = {
@@ -333,7 +334,7 @@ class OfOutputs(OfAny):
 
 
 def report(layer, inputs, in_place, calls, modes) -> Report:
-    """Measures a layer; see :func:`dropkit.probe`."""
+    """Measures a layer; see ``dropkit.probe``."""
     name = type(layer).__name__
     if not isinstance(layer, keras.layers.Layer):
         name = getattr(layer, "__name__", name)
@@ -394,7 +395,7 @@ def _measure(measurement, name, calls, modes):
         if site not in sites and not _is_coarse(f)
     ]
     measurement.why += [f"{f.site}: noise in inference only" for f in only]
-    verdicts = {"eager": "read"}
+    verdicts = dict.fromkeys(MODES, "not checked") | {"eager": "read"}
     for mode in modes:
         if mode != "eager":
             verdicts[mode] = _in_mode(measurement, mode, start, calls, fields)
@@ -432,7 +433,9 @@ class Raised(Exception):
     """The layer raised; the message is its error's."""
 
     def __init__(self, error, training):
-        text = " ".join(str(error).split())
+        # Keras colors its messages, and appends the arguments.
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+        text = " ".join(text.partition("Arguments received by")[0].split())
         super().__init__(f"{type(error).__name__}: {text[:300]}")
         self.when = "training" if training else "inference"
 

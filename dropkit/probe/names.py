@@ -176,7 +176,7 @@ def name_of(findings: list[Finding], recurrent: bool) -> Match:
         findings: What was found, one for each site with noise.
         recurrent: Whether the layer is recurrent.
     Returns:
-        A :class:`Match`.
+        A ``Match``.
     Example:
         >>> spatial = Finding(
         ...     "input", Noise("bernoulli", "inverted", 2.0, 0.5),

@@ -36,7 +36,7 @@ class Report:
             ``"none known"`` or ``"undetermined: why"``.
         nearest: The nearest method where ``method`` is none.
         differences: What differs from the nearest, in words.
-        findings: One :class:`~dropkit.probe.names.Finding` for each site with
+        findings: One ``Finding`` for each site with
             noise: ``.site``, ``.noise`` (kind, scale, rate, interval, mean,
             variance, evidence), ``.sharing``, ``.inference``.
         fresh: ``"yes"``, ``"no"`` or ``"undetermined: why"``: whether each
