@@ -183,6 +183,16 @@ class Cell:
         """Biases in the layer's layout."""
         return bias.reshape(-1)
 
+    @property
+    def shares(self) -> np.ndarray:
+        """Unequal weights of sum 1, ``(features, 1)``.
+
+        With equal ones, inputs of which some are dropped would often add up
+        to the sum of the step before, as if the old state were kept.
+        """
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, self.features)
+        return (weights / weights.sum())[:, None]
+
     def wire(self, kernel, recurrent, source_state) -> None:
         """Gives each reader its one connection."""
         place = np.arange(self.size)
@@ -270,7 +280,7 @@ class LSTM(Cell):
         kernel, recurrent, bias = self.blank(
             i=self.gate.closed, f=self.gate.open, o=self.gate.offset
         )
-        kernel[:, 3] = 1 / self.features
+        kernel[:, 3] = self.shares
         return self.run(kernel, recurrent, bias, START, 1.0, ramp=True)
 
     def decay(self) -> Run:
@@ -402,7 +412,7 @@ class GRU(Cell):
         kernel, recurrent, bias = self.blank(
             z=self.gate.closed, r=self.gate.closed, h=self.act.offset
         )
-        kernel[:, 2] = 1 / self.features
+        kernel[:, 2] = self.shares
         return self.run(kernel, recurrent, bias, START, ramp=True)
 
     def write(self) -> Run:
@@ -530,7 +540,7 @@ class SimpleRNN(Cell):
     def modulate(self) -> Run:
         """The state follows the growing inputs."""
         kernel, recurrent, bias = self.blank(h=self.act.offset)
-        kernel[:, 0] = 1 / self.features
+        kernel[:, 0] = self.shares
         return self.run(kernel, recurrent, bias, START, ramp=True)
 
     def read(self) -> Run:
