@@ -22,29 +22,35 @@ class Rule:
     Args:
         name: The rule's name.
         find: Function of the evidence; yields faults.
-        page: The page in ``book/`` to read, without its ending.
+        page: The page in ``book/`` to read, without its ending; None where
+            the book has none.
     """
 
     name: str
     find: Callable[[Evidence], Iterator[Fault]]
-    page: str
+    page: str | None
+
+    @property
+    def chapter(self) -> str:
+        """The page as the advice names it; empty where there is none."""
+        return "" if self.page is None else f"book/{self.page}"
 
 
 RULES = (
-    Rule("fused-path", recurrence.loses_fused_path, "fast"),
-    Rule("before-masking", order.before_masking, "layer_or_argument"),
-    Rule("rate-one", recurrence.rate_of_one_is_ignored, "layer_or_argument"),
+    Rule("fused-path", recurrence.loses_fused_path, None),
+    Rule("before-masking", order.before_masking, None),
+    Rule("rate-one", recurrence.rate_of_one_is_ignored, None),
     Rule("fixed-batch", order.fixed_batch, "noise_shape"),
     Rule(
         "untied-input",
         recurrence.input_mask_is_untied,
-        "layer_or_argument",
+        "history",
     ),
     Rule("same-seed", draws.same_seed, "standard"),
     Rule("time-distributed", order.redrawn_per_step, "spatial"),
     Rule("training-true", order.training_true_is_ignored, "standard"),
     Rule("replicas", draws.replicas_share_masks, "standard"),
-    Rule("batch-normalization", order.before_batch_normalization, "which"),
+    Rule("batch-normalization", order.before_batch_normalization, None),
     Rule("unbounded", recurrence.unbounded_recurrence, "lstm"),
     Rule("mixed-precision", draws.loses_mixed_precision, "spatial"),
     Rule("half-rate", draws.rate_is_rounded, "standard"),
@@ -61,7 +67,5 @@ def advise(evidence: Evidence) -> tuple[Advice, ...]:
             layers = itertools.chain.from_iterable(
                 f.layers for f in faults if (f.reason, f.change) == text
             )
-            advice.append(
-                Advice(rule.name, tuple(layers), *text, f"book/{rule.page}")
-            )
+            advice.append(Advice(rule.name, tuple(layers), *text, rule.chapter))
     return tuple(advice)

@@ -8,6 +8,7 @@ that describes it.
 
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
+from dropkit.plot.matrices import matrices
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
     IDENTITY,
@@ -26,6 +27,7 @@ __all__ = [
     "lines",
     "mask_grid",
     "mask_rows",
+    "matrices",
     "multiplier_norm",
     "paired",
     "show",
