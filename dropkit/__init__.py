@@ -7,7 +7,7 @@ is). The layers and the recurrent methods take them as arguments.
 
 import importlib
 
-from dropkit import data, reference
+from dropkit import data, experiment, reference
 from dropkit._version import __version__
 from dropkit.convert import convert
 from dropkit.layers import Dropout, EmbeddingDropout, TokenDropout
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "convert",
     "data",
+    "experiment",
     "plot",
     "reference",
 ]
