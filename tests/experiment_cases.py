@@ -6,6 +6,7 @@ Run as a script, it is an experiment that waits to be killed:
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -25,10 +26,12 @@ def shift(value):
 def draw(rate, seed, data):
     """A run without a model: one number of each generator."""
     time.sleep(0.01)
+    generator = keras.random.SeedGenerator()
     return {
         "loss": shift(rate) + sum(data),
         "numpy": np.random.random(),
-        "keras": float(keras.random.uniform(())),
+        # As a layer draws; Keras 3.10 doesn't reset its global generator.
+        "keras": float(keras.random.uniform((), seed=generator)),
     }
 
 
@@ -64,12 +67,25 @@ def build(rate, layers=1, units=8):
     return model
 
 
-def build_without_input(rate):
-    model = keras.Sequential(
-        [keras.layers.Dropout(rate), keras.layers.Dense(1)]
-    )
-    model.compile("sgd", "mse")
+def lines(*slopes):
+    """Parts with `y = slope * x`, `x` being 1 or -1."""
+    x = np.tile([[1.0], [-1.0]], (4, 1)).astype("float32")
+    return tuple((x, np.float32(slope) * x) for slope in slopes)
+
+
+def build_line():
+    """One weight that starts at 0; not built before it sees data."""
+    layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+    model = keras.Sequential([layer])
+    sgd = keras.optimizers.SGD(0.15)
+    model.compile(sgd, "mse", metrics=["mae"], run_eagerly=True)
     return model
+
+
+def die_at_half(rate, seed, data):
+    if rate == 0.5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"loss": rate}
 
 
 if __name__ == "__main__":

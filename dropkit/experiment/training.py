@@ -1,11 +1,15 @@
 """One run of a Keras model, paired with the runs of the same seed."""
 
 import dataclasses
+import random
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+_TRIES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Training:
         ValueError: if an argument is out of its range, `monitor` isn't a
             validation metric, or `build` returns a model that was trained;
             the message ends `Received: ...`.
+        RuntimeError: if two builds with one seed never draw alike.
     Example:
         >>> import keras, numpy as np
         >>> from dropkit import experiment
@@ -123,16 +128,28 @@ class Training:
         return metrics | self._evaluate(model, test, "final_test")
 
     def _model(self, seed: int, variant: Mapping, training: dict):
-        keras.utils.set_random_seed(seed)
-        model = self.build(**variant)
-        if int(model.optimizer.iterations):
-            raise ValueError(
-                "`build` must return a new model at each call. Received: a "
-                f"model after {int(model.optimizer.iterations)} steps"
-            )
-        if not model.built:
-            model(keras.tree.map_structure(lambda a: a[:1], training["x"]))
-        return model
+        before = None
+        for _ in range(_TRIES):
+            keras.utils.set_random_seed(seed)
+            model = self.build(**variant)
+            if int(model.optimizer.iterations):
+                raise ValueError(
+                    "`build` must return a new model at each call. Received: "
+                    f"a model after {int(model.optimizer.iterations)} steps"
+                )
+            if not model.built:
+                model(keras.tree.map_structure(lambda a: a[:1], training["x"]))
+            # Layers draw their seeds from Python's generator, which other
+            # threads may use meanwhile: those of a Dask worker do.
+            after = random.getstate()
+            if threading.active_count() == 1 or after == before:
+                return model
+            before = after
+        raise RuntimeError(
+            "`build` can't be seeded: it draws a random number of seeds, or "
+            "another thread of this process draws all the time. "
+            f"Received: {_TRIES} models that drew differently"
+        )
 
     def _share_start(self, model, seed: int, training: dict) -> bool:
         if not isinstance(self.start, Mapping):
