@@ -724,7 +724,8 @@ def test_the_summary_is_a_table():
         "variant  pairs  mean  difference  95 % t interval  reading\n"
         "base         3     2                               baseline\n"
         "up           3     3          +1  +0.752 to +1.25  higher\n"
-        "eq           3     2          +0  +0 to +0         no difference seen\n"
+        "eq           3     2          +0  +0 to +0         "
+        "no difference seen\n"
         "intervals: each for itself, not for all 2 together"
     )
 

@@ -1,6 +1,7 @@
 """How far the runs are."""
 
 import contextlib
+import importlib.util
 from collections.abc import Callable, Iterator
 
 
@@ -32,7 +33,9 @@ def progress_bar(
     )
 
     console = Console(stderr=True)
-    live = console.is_terminal or console.is_jupyter
+    # In a notebook the bar is a widget.
+    widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets")
+    live = console.is_terminal or bool(widgets)
     bar = Progress(
         TextColumn("runs"),
         BarColumn(),

@@ -50,7 +50,9 @@ def run(
         executor: A `concurrent.futures` executor, or one with its interface
             from Dask or Ray; default: one run after the other, here. Processes
             must be started by "spawn", and workers must be able to import
-            `train`. Threads take turns.
+            `train`. Threads take turns. A Dask worker's own threads draw
+            from Python's generator too: there, a `train` of your own must
+            give its seeds by hand; a `Training` is safe.
         progress: Whether a bar shows the progress and failures are printed.
     Returns:
         A `Results`, with the stored and the new runs.
