@@ -7,7 +7,7 @@ is). The layers and the recurrent methods take them as arguments.
 
 import importlib
 
-from dropkit import data, reference
+from dropkit import data, experiment, reference
 from dropkit._version import __version__
 from dropkit.audit import audit
 from dropkit.convert import convert
@@ -32,6 +32,7 @@ __all__ = [
     "audit",
     "convert",
     "data",
+    "experiment",
     "plot",
     "probe",
     "reference",

@@ -6,6 +6,7 @@ change no global setting. `show` puts a figure into a notebook with the text
 that describes it.
 """
 
+from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
@@ -22,6 +23,7 @@ __all__ = [
     "IDENTITY",
     "MULTIPLIERS",
     "VARIANTS",
+    "differences",
     "histograms",
     "images",
     "lines",
