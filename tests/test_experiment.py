@@ -382,7 +382,6 @@ def test_equal_things_have_one_description():
         (functools.partial(cases.build, 1), functools.partial(cases.build, 2)),
         (Training(cases.build, epochs=2), Training(cases.build, epochs=3)),
     ],
-    ids=repr,
 )
 def test_different_things_have_different_descriptions(first, second):
     keys = {identity.digest(identity.describe(v)) for v in (first, second)}
