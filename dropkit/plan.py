@@ -2,8 +2,8 @@
 
 The samples of a batch are independent, so a batch can run as several loops
 beside each other; on a CPU with two cores that pays where the matrices are
-too small to use both. The limits below come from a prototype's measurements on
-such a machine, to be checked with ``benchmarks/recurrent.py``. Nothing was
+too small to use both. ``benchmarks/README.md`` times each plan at five shapes on
+such a machine; the limits between those shapes are estimates. Nothing was
 measured on a GPU.
 
 Private name of TensorFlow that this module relies on, tested at both ends of
@@ -24,7 +24,7 @@ MAX_COMPILED = 8
 # Below this many state entries in all steps, compiling costs more than a
 # whole training gains.
 SMALLEST_COMPILED = 200_000
-# Below this number of samples, half a batch costs as much as a whole one.
+# Fewer samples than this are not split: an estimate.
 SMALLEST_SPLIT = 16
 # From this width on, the matrix products fill all cores by themselves.
 WIDE = 512
@@ -54,8 +54,8 @@ class Plan:
 def in_xla() -> bool:
     """Whether a function around this one is compiled by XLA.
 
-    A function that is compiled inside another one is compiled anew at each
-    call (seen in TensorFlow 2.21), so the plan must know.
+    A function that is compiled inside a compiled one takes seconds at each call
+    (seen in TensorFlow 2.21), so the plan must know.
     """
     graph = tf.compat.v1.get_default_graph()
     return control_flow_util.GraphOrParentsInXlaContext(graph)

@@ -59,7 +59,7 @@ def test_a_gpu_compiles_the_whole_batch(monkeypatch):
 
 
 def test_what_is_compiled_around_it_is_known():
-    """Compiled once more inside, a step would be compiled at each call."""
+    """Compiled once more inside, a step would take seconds at each call."""
     seen = []
 
     def function(x):
