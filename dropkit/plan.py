@@ -2,8 +2,8 @@
 
 The samples of a batch are independent, so a batch can run as several loops
 beside each other; on a CPU with two cores that pays where the matrices are
-too small to use both. ``benchmarks/README.md`` times each plan at five shapes on
-such a machine; the limits between those shapes are estimates. Nothing was
+too small to use both. ``benchmarks/README.md`` times each plan at five shapes
+on such a machine; the limits between those shapes are estimates. Nothing was
 measured on a GPU.
 
 Private name of TensorFlow that this module relies on, tested at both ends of
@@ -54,8 +54,8 @@ class Plan:
 def in_xla() -> bool:
     """Whether a function around this one is compiled by XLA.
 
-    A function that is compiled inside a compiled one takes seconds at each call
-    (seen in TensorFlow 2.21), so the plan must know.
+    A function that is compiled inside a compiled one takes seconds at each
+    call (seen in TensorFlow 2.21), so the plan must know.
     """
     graph = tf.compat.v1.get_default_graph()
     return control_flow_util.GraphOrParentsInXlaContext(graph)

@@ -11,7 +11,8 @@ import tensorflow as tf
 from dropkit.audit import experiments
 from dropkit.audit.evidence import Evidence, built_shape
 from dropkit.audit.fault import Fault, direct, of
-from dropkit.audit.walk import SITES, recurrent_parts
+from dropkit.audit.walk import SITES
+from dropkit.probe.recurrent import directions
 from dropkit.probe.subject import clone
 
 # A rate that half precision rounds by less than this part is near enough.
@@ -144,7 +145,7 @@ def _forgets(layer, policy):
 
 def _asked(source):
     """The sites of Bernoulli noise, and the rates that were asked for."""
-    layer = recurrent_parts(source.layer)[0]
+    layer = directions(source.layer)[0]
     asked = {"input": getattr(layer, "rate", None)}
     if source.is_recurrent:
         asked = {

@@ -18,12 +18,12 @@ from dropkit.audit.walk import (
     children,
     has_own_randomness,
     is_known,
-    recurrent_parts,
     walk,
 )
 from dropkit.probe import Report, probe
 from dropkit.probe.anylayer import SHAPES
-from dropkit.probe.recurrent import is_recurrent
+from dropkit.probe.recurrent import directions, is_recurrent
+from dropkit.probe.subject import first_line
 
 # What a probe of a recurrent layer sets to its own values.
 _RESIZED = {"units", "filters", "return_sequences", "return_state"}
@@ -70,7 +70,7 @@ class Source:
     @property
     def seed(self) -> int | None:
         """Its integer seed, or None."""
-        part = recurrent_parts(self.layer)[0]
+        part = directions(self.layer)[0]
         # Keras leaves some seeds out of the config, dropkit hides others.
         for owner in (part, getattr(part, "cell", None)):
             for name in ("seed", "_seed"):
@@ -140,7 +140,7 @@ class Evidence:
             except Exception as error:
                 self.hidden.append(
                     f"{place.path} ({type(layer).__name__}) cannot be called "
-                    f"alone: {_first_line(error)}"
+                    f"alone: {first_line(error)}"
                 )
                 return None
         # A recurrent layer is probed with inputs of the probe's own.
@@ -245,12 +245,7 @@ def _probed(subject, layer, x):
         except ValueError:
             return probe(subject), ""
     except Exception as error:
-        return None, _first_line(error)
-
-
-def _first_line(error):
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+        return None, first_line(error)
 
 
 def _essence(value, resized):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dropkit.audit.walk import recurrent_parts
+from dropkit.probe.recurrent import directions
 from dropkit.probe.subject import clone
 
 # Independent draws in half precision; see `HALF_ERROR` in the rules.
@@ -130,7 +130,7 @@ def share_dropped_inside(layer, kind: str, site: str) -> float:
         The share of dropped entries.
     """
     copy = clone(
-        recurrent_parts(layer)[0],
+        directions(layer)[0],
         lambda config: config.update(
             units=1,
             use_bias=True,

@@ -18,7 +18,7 @@ import importlib
 import keras
 import tensorflow as tf
 
-from dropkit.audit.walk import recurrent_parts
+from dropkit.probe.recurrent import directions
 from dropkit.probe.subject import clone
 
 
@@ -80,7 +80,7 @@ def paths(layer: keras.layers.Layer) -> Paths:
         >>> str(paths(keras.layers.LSTM(3, dropout=0.2)))
         'cuDNN, no XLA'
     """
-    part = recurrent_parts(layer)[0]
+    part = directions(layer)[0]
     if not isinstance(part, (keras.layers.LSTM, keras.layers.GRU)):
         return Paths(xla=bool(layer.supports_jit))
     possible = _suits_cudnn(part)

@@ -9,9 +9,9 @@ import numpy as np
 
 from dropkit.audit.evidence import Evidence
 from dropkit.audit.fault import Fault, of
-from dropkit.audit.walk import SITES, cells, recurrent_parts
+from dropkit.audit.walk import SITES, cells
 from dropkit.probe import probe
-from dropkit.probe.recurrent import is_recurrent
+from dropkit.probe.recurrent import directions, is_recurrent
 from dropkit.probe.subject import clone
 from dropkit.recurrent import GRU, LSTM, SimpleRNN
 
@@ -95,7 +95,7 @@ def unbounded_recurrence(evidence: Evidence) -> Iterator[Fault]:
 
 def _stating(source):
     """The objects whose arguments state a recurrent layer's rates."""
-    for part in recurrent_parts(source.layer):
+    for part in directions(source.layer):
         if hasattr(part, "recurrent_dropout"):
             yield part
         else:
@@ -109,7 +109,7 @@ def _stated(owner, argument):
 
 def _states_its_gates(layer):
     """Whether an argument of the layer says tied or untied."""
-    return isinstance(recurrent_parts(layer)[0], (LSTM, GRU, SimpleRNN))
+    return isinstance(directions(layer)[0], (LSTM, GRU, SimpleRNN))
 
 
 def _is_tied_alone(layer):

@@ -10,7 +10,7 @@ import dataclasses
 
 import keras
 
-from dropkit.probe.recurrent import is_recurrent
+from dropkit.probe.recurrent import directions, is_recurrent
 from dropkit.stream import Stream
 
 # Where Keras's recurrent layers put the noise of an argument.
@@ -128,17 +128,10 @@ def has_own_randomness(layer: keras.layers.Layer) -> bool:
     return any(id(v) not in others for v in layer.variables)
 
 
-def recurrent_parts(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Returns the one or two directions of a recurrent layer."""
-    if isinstance(layer, keras.layers.Bidirectional):
-        return [layer.forward_layer, layer.backward_layer]
-    return [layer]
-
-
 def cells(layer: keras.layers.Layer) -> list:
     """Returns the cells of a recurrent layer, of all its directions."""
     found = []
-    for part in recurrent_parts(layer):
+    for part in directions(layer):
         cell = getattr(part, "cell", part)
         found += list(getattr(cell, "cells", [cell]))
     return found

@@ -53,8 +53,8 @@ def is_recurrent(layer) -> bool:
     )
 
 
-def _directions(layer):
-    """The one or two recurrent layers that hold the weights."""
+def directions(layer):
+    """Returns the one or two recurrent layers that hold the weights."""
     if isinstance(layer, keras.layers.Bidirectional):
         return [layer.forward_layer, layer.backward_layer]
     return [layer]
@@ -66,7 +66,7 @@ def kind_of(layer) -> str:
     Raises:
         Unreadable: if the layout is unknown.
     """
-    kinds = {_kind(each) for each in _directions(layer)}
+    kinds = {_kind(each) for each in directions(layer)}
     if len(kinds) > 1:
         raise Unreadable(f"its directions are of two kinds, {sorted(kinds)}")
     return kinds.pop()
@@ -141,10 +141,10 @@ class Recurrent:
         else:
             self.layer = clone(layer, lambda c: _resize(c, self.kind))
             for old, new in zip(
-                _directions(layer), _directions(self.layer), strict=True
+                directions(layer), directions(self.layer), strict=True
             ):
                 _copy_path(old, new)
-        self._parts = _directions(self.layer)
+        self._parts = directions(self.layer)
         self._is_convolution = self.kind == "ConvLSTM"
         if self._is_convolution and in_place:
             raise Unreadable("a ConvLSTM can be read only in a clone")

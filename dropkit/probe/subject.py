@@ -56,7 +56,7 @@ def clone(layer, change=None):
     except Exception as error:
         name = type(layer).__name__
         raise ValueError(
-            f"{name} cannot be cloned: {_first_line(error)}. Pass "
+            f"{name} cannot be cloned: {first_line(error)}. Pass "
             "in_place=True to rewire the layer itself for the time of the "
             "probe; its weights, seeds and states are restored. "
             f"Received: layer={layer!r}"
@@ -72,7 +72,8 @@ def _classes(layer):
     return found
 
 
-def _first_line(error):
+def first_line(error: Exception) -> str:
+    """Returns an error's first line, without its full stop."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")
 
