@@ -430,63 +430,82 @@ def _is(activation, name):
     return activation is getattr(keras.activations, name)
 
 
+_DOCUMENTATION = """Keras's ``{name}`` with every dropout method, and fast.
+
+Swap ``keras.layers.{name}`` for it and nothing else changes: a float
+``recurrent_dropout`` has Keras's meaning (the same distribution, not the
+same draws), weights and weight files are interchangeable, and inference
+runs Keras's own loop or fused kernel wherever the method's inference rule
+is the identity. Nothing is drawn in inference, a float16 rate is exact, and
+a padded NaN never reaches an output or a gradient.
+
+A gradient of a gradient is right in eager mode, in plain loops and under
+``jit_compile=True``. Through a loop that the layer compiles itself
+(``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
+
+Args:
+    units: Positive int, the width of the state.
+    *args: Further positional arguments of ``keras.layers.{name}``.
+    dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
+        input multiplier. Bernoulli, per sample, the same for all steps of
+        a call, and untied if the method is. ``Bidirectional`` rebuilds a
+        layer from its config, where a variable is its present value.
+    recurrent_dropout: A method ({methods}),
+        or a rate in ``[0, 1)``, which means {float_means}.
+    seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
+    **kwargs: All other arguments of ``keras.layers.{name}``.
+
+Call arguments:
+    sequences: Tensor ``(batch, time, features)``.
+    initial_state: List of initial states. Default: zeros.
+    mask: Boolean tensor ``(batch, time)``, False where a step is padding.
+    training: Whether to apply the noise.
+
+Input shape:
+    ``(batch, time, features)``.
+
+Output shape:
+    ``(batch, units)``, or ``(batch, time, units)`` with
+    ``return_sequences=True``.
+
+Raises:
+    TypeError: if a rate, a seed or the method is of another type.
+    ValueError: if a rate is outside ``[0, 1)``, the method is not defined
+        for this layer, or ``use_cudnn=True`` is asked for a method that
+        cuDNN cannot run in training.
+
+Example:
+    >>> layer = {name}(8, recurrent_dropout=Gal(0.25), seed=1)
+    >>> layer(tf.ones((2, 5, 3)), training=True).shape
+    TensorShape([2, 8])
+
+Reference:
+    {source}; each method names its own paper.
+"""
+
+
+def _documented(methods, float_means, source):
+    """Gives a layer the one text, with its own names."""
+
+    def decorate(layer):
+        layer.__doc__ = _DOCUMENTATION.format(
+            name=layer.__name__,
+            methods=methods,
+            float_means=float_means,
+            source=source,
+        )
+        return layer
+
+    return decorate
+
+
 @keras.saving.register_keras_serializable(package="dropkit")
+@_documented(
+    methods="``Gal``, ``Semeniuta``, ``Moon``, ``Zoneout``, ``WeightDrop``",
+    float_means='``Gal(rate, gates="untied")``',
+    source="Hochreiter and Schmidhuber (1997), as in Keras",
+)
 class LSTM(_Recurrent, keras.layers.LSTM):
-    """Keras's ``LSTM`` with every dropout method, and fast.
-
-    Swap ``keras.layers.LSTM`` for it and nothing else changes: a float
-    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
-    same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel wherever the method's inference rule
-    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
-    a padded NaN never reaches an output or a gradient.
-
-    A gradient of a gradient is right in eager mode, in plain loops and under
-    ``jit_compile=True``. Through a loop that the layer compiles itself
-    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
-
-    Args:
-        units: Positive int, the width of the state.
-        *args: Further positional arguments of ``keras.layers.LSTM``.
-        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
-            input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is. ``Bidirectional`` rebuilds a
-            layer from its config, where a variable is its present value.
-        recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Moon``,
-            ``Zoneout``, ``WeightDrop``), or a rate in ``[0, 1)``, which means
-            ``Gal(rate, gates="untied")``.
-        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
-        **kwargs: All other arguments of ``keras.layers.LSTM``.
-
-    Call arguments:
-        sequences: Tensor ``(batch, time, features)``.
-        initial_state: List of initial states. Default: zeros.
-        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
-        training: Whether to apply the noise.
-
-    Input shape:
-        ``(batch, time, features)``.
-
-    Output shape:
-        ``(batch, units)``, or ``(batch, time, units)`` with
-        ``return_sequences=True``.
-
-    Raises:
-        TypeError: if a rate, a seed or the method is of another type.
-        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
-            for this layer, or ``use_cudnn=True`` is asked for a method that
-            cuDNN cannot run in training.
-
-    Example:
-        >>> layer = LSTM(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
-        >>> layer(tf.ones((2, 5, 3)), training=True).shape
-        TensorShape([2, 8])
-
-    Reference:
-        Hochreiter and Schmidhuber (1997), as in Keras; each method names its
-        own paper.
-    """
-
     kind = "LSTM"
     gates = 4
     order = (0, 1, 3, 2)
@@ -528,61 +547,12 @@ def _reordered(sites, order):
 
 
 @keras.saving.register_keras_serializable(package="dropkit")
+@_documented(
+    methods="``Gal``, ``Semeniuta``, ``Zoneout``, ``WeightDrop``",
+    float_means='``Gal(rate, gates="untied")``',
+    source="Cho et al. (2014), as in Keras",
+)
 class GRU(_Recurrent, keras.layers.GRU):
-    """Keras's ``GRU`` with every dropout method, and fast.
-
-    Swap ``keras.layers.GRU`` for it and nothing else changes: a float
-    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
-    same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel wherever the method's inference rule
-    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
-    a padded NaN never reaches an output or a gradient.
-
-    A gradient of a gradient is right in eager mode, in plain loops and under
-    ``jit_compile=True``. Through a loop that the layer compiles itself
-    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
-
-    Args:
-        units: Positive int, the width of the state.
-        *args: Further positional arguments of ``keras.layers.GRU``.
-        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
-            input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is. ``Bidirectional`` rebuilds a
-            layer from its config, where a variable is its present value.
-        recurrent_dropout: A method (``Gal``, ``Semeniuta``, ``Zoneout``,
-            ``WeightDrop``), or a rate in ``[0, 1)``, which means
-            ``Gal(rate, gates="untied")``.
-        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
-        **kwargs: All other arguments of ``keras.layers.GRU``.
-
-    Call arguments:
-        sequences: Tensor ``(batch, time, features)``.
-        initial_state: List of initial states. Default: zeros.
-        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
-        training: Whether to apply the noise.
-
-    Input shape:
-        ``(batch, time, features)``.
-
-    Output shape:
-        ``(batch, units)``, or ``(batch, time, units)`` with
-        ``return_sequences=True``.
-
-    Raises:
-        TypeError: if a rate, a seed or the method is of another type.
-        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
-            for this layer, or ``use_cudnn=True`` is asked for a method that
-            cuDNN cannot run in training.
-
-    Example:
-        >>> layer = GRU(8, dropout=0.25, recurrent_dropout=Gal(0.25), seed=1)
-        >>> layer(tf.ones((2, 5, 3)), training=True).shape
-        TensorShape([2, 8])
-
-    Reference:
-        Cho et al. (2014), as in Keras; each method names its own paper.
-    """
-
     kind = "GRU"
     gates = 3
     order = (0, 1, 2)
@@ -617,60 +587,12 @@ class GRU(_Recurrent, keras.layers.GRU):
 
 
 @keras.saving.register_keras_serializable(package="dropkit")
+@_documented(
+    methods="``Gal``, ``Zoneout``, ``WeightDrop``",
+    float_means="``Gal(rate)``",
+    source="As in Keras",
+)
 class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
-    """Keras's ``SimpleRNN`` with every dropout method, and fast.
-
-    Swap ``keras.layers.SimpleRNN`` for it and nothing else changes: a float
-    ``recurrent_dropout`` has Keras's meaning (the same distribution, not the
-    same draws), weights and weight files are interchangeable, and inference
-    runs Keras's own loop or fused kernel wherever the method's inference rule
-    is the identity. Nothing is drawn in inference, a float16 rate is exact, and
-    a padded NaN never reaches an output or a gradient.
-
-    A gradient of a gradient is right in eager mode, in plain loops and under
-    ``jit_compile=True``. Through a loop that the layer compiles itself
-    (``layer.engine`` says so) TensorFlow raises ``UnimplementedError``.
-
-    Args:
-        units: Positive int, the width of the state.
-        *args: Further positional arguments of ``keras.layers.SimpleRNN``.
-        dropout: Float in ``[0, 1)`` or a scalar ``keras.Variable``: rate of the
-            input multiplier. Bernoulli, per sample, the same for all steps of
-            a call, and untied if the method is. ``Bidirectional`` rebuilds a
-            layer from its config, where a variable is its present value.
-        recurrent_dropout: A method (``Gal``, ``Zoneout``, ``WeightDrop``), or a
-            rate in ``[0, 1)``, which means ``Gal(rate)``.
-        seed: Int in ``[0, 2**32)``. Default: from Python's ``random``.
-        **kwargs: All other arguments of ``keras.layers.SimpleRNN``.
-
-    Call arguments:
-        sequences: Tensor ``(batch, time, features)``.
-        initial_state: List of initial states. Default: zeros.
-        mask: Boolean tensor ``(batch, time)``, False where a step is padding.
-        training: Whether to apply the noise.
-
-    Input shape:
-        ``(batch, time, features)``.
-
-    Output shape:
-        ``(batch, units)``, or ``(batch, time, units)`` with
-        ``return_sequences=True``.
-
-    Raises:
-        TypeError: if a rate, a seed or the method is of another type.
-        ValueError: if a rate is outside ``[0, 1)``, the method is not defined
-            for this layer, or ``use_cudnn=True`` is asked for a method that
-            cuDNN cannot run in training.
-
-    Example:
-        >>> layer = SimpleRNN(8, dropout=0.25, recurrent_dropout=Gal(0.25))
-        >>> layer(tf.ones((2, 5, 3)), training=True).shape
-        TensorShape([2, 8])
-
-    Reference:
-        As in Keras; each method names its own paper.
-    """
-
     kind = "SimpleRNN"
     gates = 1
     order = (0,)
