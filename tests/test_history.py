@@ -13,26 +13,19 @@ from packaging.version import Version
 import dropkit as dk
 
 ROWS = dk.data.keras_history()
-MEASURED = [row for row in ROWS if "not_measured" not in row]
+MEASURED = [row for row in ROWS if row.not_measured is None]
 
 
 def nearest(version):
     """The row of a Keras 3 release, or of the last stored one before it."""
-    rows = [r for r in MEASURED if Version(r["version"]).major == 3]
-    before = [r for r in rows if Version(r["version"]) <= Version(version)]
+    rows = [r for r in MEASURED if Version(r.version).major == 3]
+    before = [r for r in rows if Version(r.version) <= Version(version)]
     return (before or rows)[-1]
 
 
 ROW = nearest(keras.__version__)
 # The id says which row stands in for a release that has none.
-AGAINST = f"keras-{keras.__version__}-against-{ROW['version']}"
-
-
-def case_of(row, *case):
-    for found in row["cases"]:
-        if (found["layer"], found["arguments"], found["run"]) == case:
-            return found
-    raise AssertionError(f"keras {row['version']} lacks {case}")
+AGAINST = f"keras-{keras.__version__}-against-{ROW.version}"
 
 
 def categories(found):
@@ -64,7 +57,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 @pytest.mark.parametrize("row", [ROW], ids=[AGAINST])
 def test_installed_keras_does_what_is_stored(row, case):
-    now, stored = installed(*case), case_of(row, *case)
+    now, stored = installed(*case), row.case(*case)
     assert categories(now) == categories(stored)
     for site, said in stored["sites"].items():
         # Both rates come from the scale, each read to 2e-3.
@@ -77,7 +70,7 @@ def test_installed_keras_does_what_is_stored(row, case):
 def test_another_meaning_would_be_noticed():
     case = ("LSTM", "both", "eager")
     meanings = {
-        json.dumps(categories(case_of(row, *case)), sort_keys=True)
+        json.dumps(categories(row.case(*case)), sort_keys=True)
         for row in MEASURED
     }
     assert len(meanings) > 2
@@ -86,22 +79,39 @@ def test_another_meaning_would_be_noticed():
 
 
 def test_every_release_has_its_row_and_every_row_its_cases():
-    names = [(row["package"], row["version"]) for row in ROWS]
+    names = [(row.package, row.version) for row in ROWS]
     assert names == list(history.RELEASES)
     for row in MEASURED:
-        found = [(c["layer"], c["arguments"], c["run"]) for c in row["cases"]]
+        found = [(c["layer"], c["arguments"], c["run"]) for c in row.cases]
         assert found == history_probe.cases()
 
 
 def test_every_row_says_what_measured_it():
     for row in ROWS:
-        assert len(row["probe"]) == 12 and row["date"] > "2026"
-        if "not_measured" in row:
-            assert row["not_measured"] and not row["cases"]
+        assert len(row.probe) == 12 and row.date > "2026"
+        if row.not_measured is not None:
+            assert row.not_measured and not row.cases
             continue
-        needed = {"keras", "tensorflow", "numpy", "python"}
-        assert set(row["versions"]) == needed
-        assert row["versions"]["keras"] == row["version"]
+        assert set(row.versions) == {"keras", "tensorflow", "numpy", "python"}
+        assert row.versions["keras"] == row.version
+
+
+def test_a_mask_in_words():
+    def site(time, gates=None):
+        sharing = {"time": time} | ({"gates": gates} if gates else {})
+        return {"sharing": sharing, "rate": 0.25}
+
+    case = {"layer": "LSTM", "arguments": "both", "run": "fit"}
+    sites = {"input": site("own", "own"), "state": site("shared", "shared")}
+    rnn = {**case, "layer": "SimpleRNN", "sites": {"input": site("shared")}}
+    cases = [{**case, "sites": sites}, rnn]
+    row = dk.data.KerasRelease("keras", "3.0", "2026-01-01", "", cases)
+    assert row.mask("input", "both") == "step untied 0.25"
+    assert row.mask("state", "both") == "fixed tied 0.25"
+    assert row.mask("input", "both", layer="SimpleRNN") == "fixed 0.25"
+    assert row.mask("state", "both", layer="SimpleRNN") == "none"
+    with pytest.raises(ValueError, match="no such case. Received: layer='GRU'"):
+        row.case("GRU", "both", "fit")
 
 
 def test_storing_again_changes_no_byte(tmp_path, monkeypatch):

@@ -7,13 +7,15 @@ One more file is our own measurement of Keras's releases.
 import csv
 import dataclasses
 import io
-import json
 from importlib import resources
 
 import numpy as np
 
+from dropkit.data.releases import KerasRelease, keras_history
+
 __all__ = [
     "Dataset",
+    "KerasRelease",
     "WeatherDataset",
     "Windows",
     "fashion",
@@ -244,33 +246,6 @@ def fashion() -> Dataset:
         "0.0~git20200523.55506a9-1",
         license="MIT, copyright 2017 Zalando SE",
     )
-
-
-def keras_history() -> list[dict]:
-    """Loads what `dropout=` and `recurrent_dropout=` did, release by release.
-
-    `tools/history.py` ran the probe in an environment of each release and
-    stored what it read.
-
-    Returns:
-        One dict a release, Keras 2 first: `package`, `version`, `date`,
-        `versions` (of what it ran on), `probe` (a digest of the probe), and
-        `cases`. A case has its `layer`, `arguments` and `run` (`"eager"`,
-        `"graph"` or `"fit"`), and what the report says: `method`, `sites`,
-        `fresh`, `inference`, `seed_in_inference`. A release that could not be
-        measured has no cases and says why in `not_measured`.
-    Example:
-        >>> from dropkit import data
-        >>> releases = data.keras_history()
-        >>> case = releases[-1]["cases"][0]
-        >>> case["layer"], case["arguments"], case["run"]
-        ('LSTM', 'dropout', 'eager')
-        >>> case["sites"]["input"]["sharing"]["time"]
-        'shared'
-    """
-    folder = resources.files(__name__) / "keras_history"
-    text = (folder / "keras_history.json").read_text("utf-8")
-    return json.loads(text)["releases"]
 
 
 def _table(name: str) -> list[dict[str, str]]:
