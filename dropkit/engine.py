@@ -55,9 +55,6 @@ def function(cell: Cell, sites: Sites, compiled: bool = False) -> Callable:
         ``(T, B, U)``, and a list of the last states.
     """
 
-    def compile(loop):
-        return tf.function(loop, jit_compile=True, autograph=False)
-
     def products(weights, at):
         apart = at.state is not None and at.state.gates
         return (
@@ -87,27 +84,27 @@ def function(cell: Cell, sites: Sites, compiled: bool = False) -> Callable:
         ]
 
     if compiled:
-        forward, backward = compile(forward), compile(backward)
+        forward, backward = (
+            tf.function(loop, jit_compile=True, autograph=False)
+            for loop in (forward, backward)
+        )
 
     def run(x, weights, states, noise):
-        ends = 1 + len(weights), 1 + len(weights) + len(states)
+        inputs = (x, weights, states, noise)
 
         @tf.custom_gradient
-        def differentiable(x, *others):
-            others = list(others)
-            weights = others[: ends[0] - 1]
-            states = others[ends[0] - 1 : ends[1] - 1]
-            noise = others[ends[1] - 1 :]
+        def differentiable(*flat):
+            x, weights, states, noise = tf.nest.pack_sequence_as(inputs, flat)
             saved = forward(x, weights, states, noise)
 
             def gradient(*upstream):
-                inputs = backward(x, weights, noise, saved, list(upstream))
-                return *inputs, *([None] * len(noise))
+                found = backward(x, weights, noise, saved, list(upstream))
+                return *found, *([None] * len(noise))
 
             last = [values[-1] for values in saved[1 : len(states)]]
             return (saved[0][1:], *last), gradient
 
-        outputs, *last = differentiable(x, *weights, *states, *noise)
+        outputs, *last = differentiable(*tf.nest.flatten(inputs))
         return outputs, [outputs[-1], *last]
 
     return run
