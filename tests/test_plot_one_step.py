@@ -6,7 +6,6 @@ from matplotlib.colors import same_color
 from matplotlib.patches import FancyArrowPatch
 
 import dropkit as dk
-from dropkit.plot import display
 
 INK = "#333333"
 METHODS = {
@@ -72,14 +71,6 @@ def test_all_of_it_is_inside_the_figure():
     assert box.x0 > -0.05 and box.x1 < figure.get_figwidth() + 0.05
     assert box.y0 > -0.05 and box.y1 < figure.get_figheight() + 0.05
     assert min(t.get_fontsize() for t in figure.axes[0].texts) >= 8
-
-
-def test_the_text_in_its_place(capsys):
-    alt = dk.plot.one_step_alt(METHODS)
-    assert "Semeniuta: dashed is the arrow from the candidate g." in alt
-    assert "none: no arrow is dashed." in alt
-    display.show(dk.plot.one_step(METHODS, title="t"), alt)
-    assert capsys.readouterr().out == alt + "\n"
 
 
 def test_wrong_sources():

@@ -10,7 +10,7 @@ from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
-from dropkit.plot.one_step import one_step, one_step_alt
+from dropkit.plot.one_step import one_step
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
     IDENTITY,
@@ -33,7 +33,6 @@ __all__ = [
     "matrices",
     "multiplier_norm",
     "one_step",
-    "one_step_alt",
     "paired",
     "show",
     "unrolled",

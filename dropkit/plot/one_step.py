@@ -16,12 +16,7 @@ from dropkit.plot.unrolled import (
     scheme,
 )
 
-_ARROWS = {
-    "input": "from the input x_t",
-    "state": "from the state h_{t-1}",
-    "candidate": "from the candidate g",
-    "cell": "behind the new cell",
-}
+_SITES = ("input", "state", "candidate", "cell")
 # All in inches; a panel's origin is in the middle of its cell.
 _WIDTH, _HEIGHT, _HEAD = 2.3, 2.6, 0.42
 _HALF, _TOP, _BOTTOM, _BOX = 0.82, 0.85, -0.62, 0.11
@@ -83,33 +78,12 @@ def one_step(sources: Mapping[str, object], *, title: str) -> Figure:
     return figure
 
 
-def one_step_alt(sources: Mapping[str, object]) -> str:
-    """Returns the picture in words, for `show`.
-
-    Args:
-        sources: As in `one_step`.
-    Returns:
-        String.
-    Example:
-        >>> from dropkit.methods import Moon
-        >>> one_step_alt({"Moon": Moon(0.5)})
-        'One step of an LSTM. Moon: dashed is the arrow behind the new cell.'
-    """
-    parts = []
-    for name, source in sources.items():
-        marks = _checked(source).marks
-        where = " and ".join(f"the arrow {_ARROWS[m.site]}" for m in marks)
-        what = f"dashed is {where}" if where else "no arrow is dashed"
-        parts.append(f"{name}: {what}.")
-    return " ".join(["One step of an LSTM.", *parts])
-
-
 def _checked(source):
     drawn = scheme(source, "LSTM")
-    if drawn.kind != "LSTM" or any(m.site not in _ARROWS for m in drawn.marks):
+    if drawn.kind != "LSTM" or any(m.site not in _SITES for m in drawn.marks):
         raise ValueError(
             "one_step() draws an LSTM with noise at "
-            f"{' or '.join(_ARROWS)}; unrolled() draws the others. "
+            f"{' or '.join(_SITES)}; unrolled() draws the others. "
             f"Received: {source!r}"
         )
     return drawn
