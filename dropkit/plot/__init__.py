@@ -10,6 +10,7 @@ from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
+from dropkit.plot.one_step import one_step
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
     IDENTITY,
@@ -31,6 +32,7 @@ __all__ = [
     "mask_rows",
     "matrices",
     "multiplier_norm",
+    "one_step",
     "paired",
     "show",
     "unrolled",
