@@ -51,18 +51,20 @@ class Benchmark:
     @property
     def machine(self) -> list[str]:
         """Date, device, threads and versions; one line a different answer."""
-        lines = []
+        rounds = {}
         for task in self.tasks.values():
-            where = {
-                **task["where"],
-                "torch": task["where"]["torch"] or "absent",
-            }
-            lines.append(
-                "{date}: {device}, {cores} cores; {threads} threads, {rounds} "
+            where = {**task["where"]}
+            where["torch"] = where["torch"] or "absent"
+            line = (
+                "{date}: {device}, {cores} cores; {threads} threads, {{}} "
                 "rounds; Python {python}, TensorFlow {tensorflow}, Keras "
                 "{keras}, NumPy {numpy}, torch {torch}".format(**where)
             )
-        return list(dict.fromkeys(lines))
+            rounds.setdefault(line, set()).add(where["rounds"])
+        return [
+            line.format(" or ".join(map(str, sorted(numbers))))
+            for line, numbers in rounds.items()
+        ]
 
     def section(self, name: str) -> dict[str, dict]:
         """Returns the tasks of a section.

@@ -30,7 +30,7 @@ GATES = "ifco"
 SIZES = Sizes(4, 2, 6, len(GATES), "float32", "forward")
 AXES = ("gates", "samples", "steps", "features")
 # With this seed each sample and each gate drops some and keeps some.
-SEED = 28
+SEED = 51
 # Two words occur twice in each sample.
 IDS = [[7, 4, 7, 4], [5, 9, 9, 5]]
 
