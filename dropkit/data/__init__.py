@@ -1,7 +1,7 @@
 """Real data sets that load offline, with their source and license.
 
 Each set is a folder of this package: the data file and its `LICENSE.txt`.
-One more file is our own measurement of Keras's releases.
+Two more are our own measurements: of Keras's releases, and of speed.
 """
 
 import csv
@@ -12,12 +12,16 @@ from importlib import resources
 import numpy as np
 
 from dropkit.data.releases import KerasRelease, keras_history
+from dropkit.data.speed import Benchmark, Ratio, benchmark
 
 __all__ = [
+    "Benchmark",
     "Dataset",
     "KerasRelease",
+    "Ratio",
     "WeatherDataset",
     "Windows",
+    "benchmark",
     "fashion",
     "keras_history",
     "macrodata",

@@ -6,11 +6,13 @@ change no global setting. `show` puts a figure into a notebook with the text
 that describes it.
 """
 
+from dropkit.plot.cheat_sheet import cheat_sheet
 from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
 from dropkit.plot.one_step import one_step
+from dropkit.plot.ratios import ratios
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
     IDENTITY,
@@ -24,6 +26,7 @@ __all__ = [
     "IDENTITY",
     "MULTIPLIERS",
     "VARIANTS",
+    "cheat_sheet",
     "differences",
     "histograms",
     "images",
@@ -34,6 +37,7 @@ __all__ = [
     "multiplier_norm",
     "one_step",
     "paired",
+    "ratios",
     "show",
     "unrolled",
     "unrolled_alt",
