@@ -11,6 +11,7 @@ A run that is killed goes on where it was.
 
 import argparse
 import functools
+import inspect
 import json
 import os
 import pathlib
@@ -208,6 +209,14 @@ def plan() -> dict:
     return {"seeds": list(SEEDS), "variants": VARIANTS, "tasks": TASKS}
 
 
+def code_digest() -> str:
+    """Stands for all that makes a run, apart from the data and dropkit."""
+    functions = network, prepare, initial_weights, train, *DATA.values()
+    sources = [inspect.getsource(function) for function in functions]
+    methods = {name: repr(arm(0.5)) for name, arm in METHODS.items()}
+    return digest([sources, methods, TASKS])[:12]
+
+
 def table(results: dict[str, dk.experiment.Results]) -> dict:
     """The stored form: plan, provenance, and one row a run."""
     records = [r for each in results.values() for r in each.records]
@@ -227,7 +236,7 @@ def table(results: dict[str, dk.experiment.Results]) -> dict:
             "one thread",
             "versions": done[0]["versions"],
             "data": {task: first[task]["content"] for task in TASKS},
-            "code": digest(done[0]["settings"])[:12],
+            "code": code_digest(),
         },
         "metrics": list(done[0]["metrics"]),
         "runs": [

@@ -167,7 +167,7 @@ def japanese_vowels() -> Utterances:
     Example:
         >>> from dropkit import data
         >>> vowels = data.japanese_vowels()
-        >>> vowels.x.shape, vowels.lengths.min(), vowels.lengths.max()
+        >>> vowels.x.shape, int(vowels.lengths.min()), int(vowels.lengths.max())
         ((640, 29, 12), 7, 29)
     """
     folder = resources.files(__package__) / "japanese_vowels"

@@ -18,6 +18,7 @@ from dropkit.plot.style import (
     multiplier_norm,
 )
 from dropkit.plot.unrolled import unrolled, unrolled_alt
+from dropkit.plot.verdicts import verdicts
 
 __all__ = [
     "IDENTITY",
@@ -35,4 +36,5 @@ __all__ = [
     "show",
     "unrolled",
     "unrolled_alt",
+    "verdicts",
 ]
