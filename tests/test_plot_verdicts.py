@@ -77,7 +77,8 @@ def test_25_rows_fit():
         assert all(a.x1 < b.x0 for a, b in zip(row, row[1:], strict=False))
     below = zip(boxes, boxes[6:], strict=False)
     assert all(a.y0 >= b.y1 for a, b in below)
-    for text in (*ax.get_yticklabels(), ax.xaxis.label, figure._suptitle):
+    titles = figure._suptitle, figure._supxlabel
+    for text in (*ax.get_yticklabels(), *ax.get_xticklabels(), *titles):
         box = text.get_window_extent()
         assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
         assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1

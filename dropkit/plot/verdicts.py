@@ -71,7 +71,7 @@ def verdicts(
             "Invalid value received for argument `groups`. Expected a divisor "
             f"of {len(columns)}. Received: groups={groups}"
         )
-    text, note = wrap(title, _WIDTH), wrap(caption, _WIDTH, 8)
+    text, note = wrap(title, _WIDTH), wrap(caption, _WIDTH, 8.5)
     lines = text.count("\n") + note.count("\n")
     lines += max(name.count("\n") for name in columns)
     figure = new_figure(
@@ -113,6 +113,5 @@ def verdicts(
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel(note, fontsize=9, loc="left")
-    ax.xaxis.set_label_position("bottom")
+    figure.supxlabel(note, x=0.02, ha="left", fontsize=9)
     return figure
