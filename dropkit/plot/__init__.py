@@ -21,6 +21,7 @@ from dropkit.plot.style import (
     multiplier_norm,
 )
 from dropkit.plot.unrolled import unrolled, unrolled_alt
+from dropkit.plot.verdicts import verdicts
 
 __all__ = [
     "IDENTITY",
@@ -41,4 +42,5 @@ __all__ = [
     "show",
     "unrolled",
     "unrolled_alt",
+    "verdicts",
 ]
