@@ -1,8 +1,8 @@
 """Real data sets that load offline, with their source and license.
 
 Each set is a folder of this package: the data file and its `LICENSE.txt`.
-Two more are our own measurements: of Keras's releases, and of speed.
-Two more are our own measurements: of Keras's releases, and of the methods.
+Three more are our own measurements: of Keras's releases, of speed, and of the
+methods.
 """
 
 import csv
@@ -15,7 +15,6 @@ import numpy as np
 from dropkit.data.dataset import Dataset
 from dropkit.data.experiments import MethodRuns, method_runs
 from dropkit.data.releases import KerasRelease, keras_history
-from dropkit.data.speed import Benchmark, Ratio, benchmark
 from dropkit.data.sequences import (
     Parts,
     Text,
@@ -23,22 +22,21 @@ from dropkit.data.sequences import (
     austen,
     japanese_vowels,
 )
+from dropkit.data.speed import Benchmark, Ratio, benchmark
 
 __all__ = [
     "Benchmark",
     "Dataset",
     "KerasRelease",
-    "Ratio",
-    "WeatherDataset",
-    "Windows",
-    "benchmark",
     "MethodRuns",
     "Parts",
+    "Ratio",
     "Text",
     "Utterances",
     "WeatherDataset",
     "Windows",
     "austen",
+    "benchmark",
     "fashion",
     "japanese_vowels",
     "keras_history",
