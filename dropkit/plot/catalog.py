@@ -50,7 +50,8 @@ class Entry:
             `"–"` where the site has no such axis.
         noise: The multiplier's values, in words.
         inference: What inference does, in words.
-        source: Authors and year, or an empty string.
+        source: Authors and year; for our variations of a paper what they are,
+            or an empty string.
     """
 
     call: str
@@ -83,9 +84,9 @@ def entries() -> list[Entry]:
         *_layer("", EmbeddingDropout, r),
         *_method("", Gal, r),
         *_method(f"LSTM(recurrent_dropout={r})", Gal, r, gates="untied"),
-        *_method("", Gal, r, over="step"),
-        *_method("", Gal, r, per="batch"),
-        *_method("", Gal, r, noise="gaussian"),
+        *_method("", Gal, r, over="step", source="the naive form"),
+        *_method("", Gal, r, per="batch", source="fits a fused kernel"),
+        *_method("", Gal, r, noise="gaussian", source=""),
         *_method("", WeightDrop, r),
         *_method("", Semeniuta, r),
         *_method("", Moon, r),
@@ -127,13 +128,13 @@ def _layer(keras, kind, *args, source=0, **kwargs):
     )
 
 
-def _method(keras, kind, *args, **kwargs):
+def _method(keras, kind, *args, source=None, **kwargs):
     method = kind(*args, **kwargs)
     key = Key(tf.constant([SEED, 0]))
     rest = {
         "call": _call(kind, args, kwargs),
         "keras": keras,
-        "source": _source(kind),
+        "source": _source(kind) if source is None else source,
     }
     gates, units = SIZES.gates, SIZES.units
     ones = tf.ones((units, gates * units))
