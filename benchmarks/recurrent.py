@@ -2,7 +2,8 @@
 
     python benchmarks/recurrent.py                      measures everything
     python benchmarks/recurrent.py --only "training/*"  measures a part
-    python benchmarks/recurrent.py --table              writes README.md
+    python benchmarks/recurrent.py --table              writes README.md and
+                                                        the package's copy
 
 Each task is a process of its own. It compares every row with its reference,
 then times all rows in interleaved rounds, A to Z and Z to A. Results go to

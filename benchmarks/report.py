@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
+
+from dropkit.data.speed import FLAG, LOAD_LIMIT, Benchmark, is_disturbed
 
 HERE = pathlib.Path(__file__).resolve().parent
 README = HERE / "README.md"
+RESULTS = HERE / "results"
+# The book reads the results from the package.
+COPY = HERE.parent / "dropkit/data/benchmark"
 BEGIN, END = "<!-- begin: generated -->", "<!-- end: generated -->"
-# Cores that other processes may use before a row is flagged.
-LOAD_LIMIT = 0.2
-FLAG = "†"
 
 
-def flagged(row: dict) -> bool:
-    """Whether other processes disturbed a row."""
-    return row.get("load", 0.0) > LOAD_LIMIT
-
-
-def mark(*rows: dict) -> str:
-    return FLAG if any(map(flagged, rows)) else ""
+def mark(row: dict) -> str:
+    return FLAG * is_disturbed(row)
 
 
 def table(head: list[str], body: list[list[str]]) -> str:
@@ -31,15 +29,6 @@ def time(row: dict) -> str:
     """Median and quartiles of a row."""
     values = (row[key] for key in ("median", "q25", "q75"))
     return "{:.1f} ({:.1f}–{:.1f})".format(*values) + mark(row)
-
-
-def columns(results: dict, section: str) -> dict[str, dict]:
-    """The tasks of a section, by what follows its name."""
-    return {
-        name.partition("/")[2]: result
-        for name, result in results.items()
-        if name.startswith(section + "/")
-    }
 
 
 def heading(name: str, task: dict) -> str:
@@ -58,17 +47,6 @@ def times(tasks: dict) -> str:
         rows = [task["rows"].get(name) for task in tasks.values()]
         body.append([label, *("–" if r is None else time(r) for r in rows)])
     return table(["ms", *(heading(*item) for item in tasks.items())], body)
-
-
-def ratio(task: dict, over: str, *under: str) -> str:
-    """A row over the fastest of others; empty if one was not measured."""
-    rows = task["rows"]
-    present = [rows[name] for name in under if name in rows]
-    if over not in rows or not present:
-        return "–"
-    fastest = min(present, key=lambda row: row["median"])
-    value = rows[over]["median"] / fastest["median"]
-    return f"{value:.2f}" + mark(rows[over], fastest)
 
 
 FASTER = [
@@ -116,8 +94,9 @@ FIT = [
 
 
 def ratios(tasks: dict, lines: list[tuple]) -> str:
+    of = Benchmark("", tasks).ratio
     body = [
-        [label, *(ratio(task, *names) for task in tasks.values())]
+        [label, *(str(of(task, *names) or "–") for task in tasks)]
         for label, *names in lines
     ]
     body = [line for line in body if set(line[1:]) != {"–"}]
@@ -184,19 +163,6 @@ def engines(tasks: dict) -> str:
     return table(["`layer.engine`", "tied", "untied"], body)
 
 
-def machine(results: dict) -> str:
-    """Where it ran; one line for each different answer."""
-    seen = {json.dumps(r["where"]): r["where"] for r in results.values()}
-    return "\n".join(
-        "- {date}: {device}, {cores} cores; {threads} threads, {rounds} "
-        "rounds; Python {python}, TensorFlow {tensorflow}, Keras {keras}, "
-        "NumPy {numpy}, torch {torch}".format(
-            **{**where, "torch": where["torch"] or "absent"}
-        )
-        for where in seen.values()
-    )
-
-
 SECTIONS = [
     ("training", "Training step", [times]),
     ("training", "Ratios", [lambda t: ratios(t, FASTER + COSTS + METHODS)]),
@@ -228,10 +194,11 @@ SECTIONS = [
 
 def describe(results: dict) -> str:
     """All tables of one JSON file."""
-    parts = [machine(results) + "\n"]
+    measured = Benchmark("", results)
+    parts = ["\n".join("- " + line for line in measured.machine) + "\n"]
     rows = [row for task in results.values() for row in task["rows"].values()]
     loads = [row["load"] for row in rows if "load" in row]
-    disturbed = sum(map(flagged, rows))
+    disturbed = sum(map(is_disturbed, rows))
     if loads:
         parts.append(
             f"Other processes used {max(loads):.2f} cores at most beside a "
@@ -239,13 +206,13 @@ def describe(results: dict) -> str:
             f"than {LOAD_LIMIT}) and show nothing.\n"
         )
     for section, title, makers in SECTIONS:
-        tasks = columns(results, section)
+        tasks = measured.section(section)
         if tasks:
             parts += [f"### {title}\n", *(make(tasks) for make in makers)]
     return "\n".join(parts)
 
 
-def generated(folder: pathlib.Path = HERE / "results") -> str:
+def generated(folder: pathlib.Path = RESULTS) -> str:
     """Everything between the markers."""
     files = {path.stem: path for path in sorted(folder.glob("*.json"))}
     parts = [
@@ -258,8 +225,10 @@ def generated(folder: pathlib.Path = HERE / "results") -> str:
 
 
 def write() -> None:
-    """Writes the tables into README.md."""
+    """Writes the tables into README.md and the results into the package."""
     text = README.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     README.write_text(before + generated() + after, encoding="utf-8")
+    for path in RESULTS.glob("*.json"):
+        shutil.copyfile(path, COPY / path.name)

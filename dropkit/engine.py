@@ -4,18 +4,110 @@ All samples and steps go through one projection of the inputs; the loop does
 one matrix product a step in each direction. What does not depend on the
 recurrence is computed for all steps at once. Layouts: :mod:`dropkit.loops`.
 
-Each cell is three functions: the loop forward, the loop backward, and the
-function of both, whose gradient it is. All are written for Keras's default
-activations. Others go through :mod:`dropkit.generic`, by automatic
-differentiation.
+Each cell is two functions: the loop forward, which returns what the loop
+backward needs. Both are written for Keras's default activations. Others go
+through :mod:`dropkit.generic`, by automatic differentiation.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from dropkit.loops import Product, Steps, length, mix, shifted
+from dropkit.loops import Product, Projection, Steps, length, mix
 from dropkit.sites import Sites
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A recurrent cell.
+
+    Args:
+        gates: Number of gates.
+        forward: Function of the projected inputs ``Z``, the recurrent
+            product, the biases, the initial states, and the sites.
+            Returns a list: for each state all its values, the initial one in
+            front, ``(T + 1, B, U)``; then what else the backward loop needs.
+        backward: Function of the gradient of all ``h_t``, those of the other
+            last states, the list of `forward`, the recurrent product and the
+            sites. Returns the gradients of ``Z``, of the recurrent product's
+            result, and of each initial state.
+    """
+
+    gates: int
+    forward: Callable
+    backward: Callable
+
+
+def function(cell: Cell, sites: Sites, compiled: bool = False) -> Callable:
+    """Makes the function of a whole loop, with its hand-written gradient.
+
+    Args:
+        cell: `LSTM`, `GRU` or `SIMPLE_RNN`.
+        sites: What is multiplied.
+        compiled: Whether XLA compiles each direction.
+    Returns:
+        A function of the inputs ``(T, B, F)``, the weights (kernel, recurrent
+        kernel, bias, and the recurrent bias of a GRU), the initial states
+        ``(B, U)``, and the tensors of the sites. It returns all ``h_t``,
+        ``(T, B, U)``, and a list of the last states.
+    """
+
+    def products(weights, at):
+        apart = at.state is not None and at.state.gates
+        return (
+            Projection(weights[0], at.input, cell.gates, apart),
+            Product(weights[1], at.state, cell.gates),
+        )
+
+    def forward(x, weights, states, noise):
+        at = sites.with_tensors(noise)
+        projection, product = products(weights, at)
+        biases = map(product.place, weights[2:])
+        return cell.forward(
+            projection.forward(x), product, *biases, *states, at
+        )
+
+    def backward(x, weights, noise, saved, upstream):
+        at = sites.with_tensors(noise)
+        projection, product = products(weights, at)
+        dz, inner, *states = cell.backward(*upstream, saved, product, at)
+        dx, kernel = projection.backward(x, dz)
+        recurrent_kernel = product.kernel_gradient(saved[0][:-1], inner)
+        biases = [product.bias_gradient(d) for d in (dz, inner)]
+        return [
+            *(dx, kernel, recurrent_kernel),
+            *biases[: len(weights) - 2],
+            *states,
+        ]
+
+    if compiled:
+        forward, backward = (
+            tf.function(loop, jit_compile=True, autograph=False)
+            for loop in (forward, backward)
+        )
+
+    def run(x, weights, states, noise):
+        inputs = (x, weights, states, noise)
+
+        @tf.custom_gradient
+        def differentiable(*flat):
+            x, weights, states, noise = tf.nest.pack_sequence_as(inputs, flat)
+            saved = forward(x, weights, states, noise)
+
+            def gradient(*upstream):
+                found = backward(x, weights, noise, saved, list(upstream))
+                return *found, *([None] * len(noise))
+
+            last = [values[-1] for values in saved[1 : len(states)]]
+            return (saved[0][1:], *last), gradient
+
+        outputs, *last = differentiable(*tf.nest.flatten(inputs))
+        return outputs, [outputs[-1], *last]
+
+    return run
 
 
 def _write(arrays, t, values):
@@ -26,60 +118,29 @@ def _over_time(multiplier):
     return 1 if multiplier is None else multiplier.over_time()
 
 
-def lstm(projected, kernel, h0, c0, sites: Sites, fused: bool = False):
-    r"""Runs an LSTM over time, with multipliers.
+def _lstm_forward(projected, product, bias, h0, c0, at):
+    r"""Runs an LSTM over time; gates in the order i, f, o, g.
 
     .. math::
 
-        i, f, o &= \sigma(Z_t + (m_h \odot h_{t-1}) U) \qquad
-        g = \tanh(Z_t + (m_h \odot h_{t-1}) U) \\
+        i, f, o &= \sigma(Z_t + (m_h \odot h_{t-1}) U + b) \qquad
+        g = \tanh(Z_t + (m_h \odot h_{t-1}) U + b) \\
         c &= m_c \odot (f c_{t-1} + i\,(m_g \odot g)) \\
         c_t &= k_c c_{t-1} + (1 - k_c) c \qquad
         h_t = k_h h_{t-1} + (1 - k_h)\, o \tanh(c)
 
-    Args:
-        projected: ``x W + b``, of shape ``(T, B, 4U)``, or ``(T, 4, B, U)``
-            for untied masks; gates in the order i, f, o, g.
-        kernel: Recurrent kernel ``(U, 4U)`` in the same order.
-        h0: ``(B, U)``.
-        c0: ``(B, U)``.
-        sites: The multipliers.
-        fused: Whether XLA compiles the loop: then it reads less memory.
-    Returns:
-        All ``h_t``, ``(T, B, U)``, and the last ``c_t``, ``(B, U)``.
+    Saves the sigmoids, ``g``, and ``c`` where some of it is not kept.
     """
-
-    @tf.custom_gradient
-    def function(projected, kernel, h0, c0, *tensors):
-        at = sites.with_tensors(list(tensors))
-        product = Product(kernel, at.state, gates=4)
-        H, C, *saved = _lstm_forward(projected, product, h0, c0, at)
-
-        def gradient(dH, dc):
-            dZ, dh, dc = _lstm_backward(
-                dH, dc, C, saved, product, c0, at, fused
-            )
-            dZ = tf.reshape(dZ, tf.shape(projected))
-            dU = product.kernel_gradient(shifted(h0, H), dZ)
-            return dZ, dU, dh, dc, *([None] * len(tensors))
-
-        return (H, C[-1]), gradient
-
-    return function(projected, kernel, h0, c0, *sites.tensors())
-
-
-def _lstm_forward(projected, product, h0, c0, at):
-    """Returns all states, cells, sigmoids, candidates and new cells."""
     steps = Steps(length(projected))
-    zs = steps.array(projected)
+    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
     sites = (at.state, at.candidate, at.cell, at.keep_state, at.keep_cell)
     reads = [steps.read(m) for m in sites]
-    # Zoneout and padding need the new cell beside the one that is carried.
     both = at.keep_cell is not None or at.keep_state is not None
 
-    def step(t, h, c, *saved):
+    def step(t, h, c, hs, cs, *saved):
         m_h, m_g, m_c, k_h, k_c = (read(t) for read in reads)
-        z = zs.read(t) + product.forward(h, m_h)
+        (z,) = z_of(t)
+        z = z + product.forward(h, m_h)
         sigmoid, tanh = product.split(z, 3, 1)
         s, g = tf.sigmoid(sigmoid), product.one(tf.tanh(tanh))
         i, f, o = map(product.one, product.split(s, 1, 1, 1))
@@ -88,18 +149,19 @@ def _lstm_forward(projected, product, h0, c0, at):
             new = new * m_c
         h = mix(k_h, h, o * tf.tanh(new))
         c = mix(k_c, c, new)
-        values = (h, c, s, g, new) if both else (h, c, s, g)
-        return h, c, *_write(saved, t, values)
+        states = _write((hs, cs), t + 1, (h, c))
+        values = (s, g, new) if both else (s, g)
+        return h, c, *states, *_write(saved, t, values)
 
-    empty = [steps.empty(projected.dtype) for _ in range(5 if both else 4)]
-    _, _, *saved = steps.loop(step, (h0, c0, *empty))
+    saved = [steps.empty(projected.dtype) for _ in range(3 if both else 2)]
+    initial = (h0, c0, steps.after(h0), steps.after(c0), *saved)
+    _, _, *saved = steps.loop(step, initial)
     return [array.stack() for array in saved]
 
 
-def _lstm_backward(dH, dc, C, saved, product, c0, at, fused):
-    """Returns the gradients of ``Z``, ``h0`` and ``c0``."""
-    S, G, *N = saved
-    N = N[0] if N else C
+def _lstm_backward(dH, dc, saved, product, at):
+    _, C, S, G, *N = saved
+    new = (N[0], 0) if N else (C, 1)
     steps = Steps(length(dH))
     reads = [steps.read(m) for m in (at.state, at.keep_state, at.keep_cell)]
 
@@ -118,9 +180,8 @@ def _lstm_backward(dH, dc, C, saved, product, c0, at, fused):
 
     read = steps.reader(
         coefficients,
-        [S, G, N, shifted(c0, C)],
+        [(S, 0), (G, 0), new, (C, 0)],
         [at.candidate, at.cell],
-        fused,
     )
     dHs = steps.array(dH)
 
@@ -140,87 +201,55 @@ def _lstm_backward(dH, dc, C, saved, product, c0, at, fused):
             old_c += dc * k_c
         return old_h, old_c, out.write(t, dz)
 
-    initial = (tf.zeros_like(c0), dc, steps.empty(dH.dtype))
+    initial = (tf.zeros_like(dc), dc, steps.empty(dH.dtype))
     dh, dc, out = steps.loop(step, initial, backwards=True)
-    return out.stack(), dh, dc
+    dz = out.stack()
+    return dz, dz, dh, dc
 
 
-def gru(projected, kernel, bias, h0, sites: Sites):
-    r"""Runs a GRU (``reset_after=True``) over time, with multipliers.
+LSTM = Cell(4, _lstm_forward, _lstm_backward)
+
+
+def _gru_forward(projected, product, bias, recurrent_bias, h0, at):
+    r"""Runs a GRU (``reset_after=True``) over time; gates in order z, r, h.
 
     .. math::
 
-        A &= (m_h \odot h_{t-1}) U + b \qquad z, r = \sigma(Z_t + A) \\
-        g &= \tanh(Z_t + r A) \qquad
-        q = z h_{t-1} + (1 - z)\,(m_g \odot g) \\
-        h_t &= k_h h_{t-1} + (1 - k_h)\, q
+        A &= (m_h \odot h_{t-1}) U + b' \qquad
+        z, r = \sigma(Z_t + b + A) \qquad g = \tanh(Z_t + b + r A) \\
+        q &= z h_{t-1} + (1 - z)\,(m_g \odot g) \qquad
+        h_t = k_h h_{t-1} + (1 - k_h)\, q
 
     The carry ``z * h_{t-1}`` is not multiplied by ``m_h``, as in Keras.
-
-    Args:
-        projected: ``x W + b``, of shape ``(T, B, 3U)``, or ``(T, 3, B, U)``
-            for untied masks; gates in Keras's order z, r, h.
-        kernel: Recurrent kernel ``(U, 3U)``.
-        bias: Recurrent bias ``(3U,)``.
-        h0: ``(B, U)``.
-        sites: The multipliers; ``cell`` and ``keep_cell`` do not exist here.
-    Returns:
-        All ``h_t``, ``(T, B, U)``.
+    Saves the sigmoids, ``g``, and its part of ``A``.
     """
-
-    @tf.custom_gradient
-    def function(projected, kernel, bias, h0, *tensors):
-        at = sites.with_tensors(list(tensors))
-        product = Product(kernel, at.state, gates=3)
-        H, *saved = _gru_forward(projected, product, bias, h0, at)
-
-        def gradient(dH):
-            outer, inner, dh = _gru_backward(dH, H, saved, product, h0, at)
-            outer = tf.reshape(outer, tf.shape(projected))
-            inner = tf.reshape(inner, tf.shape(projected))
-            return (
-                outer,
-                product.kernel_gradient(shifted(h0, H), inner),
-                product.bias_gradient(inner),
-                dh,
-                *([None] * len(tensors)),
-            )
-
-        return H, gradient
-
-    return function(projected, kernel, bias, h0, *sites.tensors())
-
-
-def _gru_forward(projected, product, bias, h0, at):
-    """Returns all states, sigmoids, candidates and their recurrent parts."""
     steps = Steps(length(projected))
-    zs = steps.array(projected)
+    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
     reads = [steps.read(m) for m in (at.state, at.candidate, at.keep_state)]
-    bias = product.place(bias)
 
-    def step(t, h, *saved):
+    def step(t, h, hs, *saved):
         m_h, m_g, k_h = (read(t) for read in reads)
-        inner_zr, inner_g = product.split(product.forward(h, m_h) + bias, 2, 1)
-        z_zr, z_g = product.split(zs.read(t), 2, 1)
+        inner = product.forward(h, m_h) + recurrent_bias
+        inner_zr, inner_g = product.split(inner, 2, 1)
+        z_zr, z_g = product.split(*z_of(t), 2, 1)
         s = tf.sigmoid(z_zr + inner_zr)
         z, r = map(product.one, product.split(s, 1, 1))
         a = product.one(inner_g)
         g = tf.tanh(product.one(z_g) + r * a)
         h = mix(k_h, h, z * h + (1 - z) * (g if m_g is None else g * m_g))
-        return h, *_write(saved, t, (h, s, g, a))
+        return h, hs.write(t + 1, h), *_write(saved, t, (s, g, a))
 
-    empty = [steps.empty(projected.dtype) for _ in range(4)]
-    _, *saved = steps.loop(step, (h0, *empty))
+    saved = [steps.empty(projected.dtype) for _ in range(3)]
+    _, *saved = steps.loop(step, (h0, steps.after(h0), *saved))
     return [array.stack() for array in saved]
 
 
-def _gru_backward(dH, H, saved, product, h0, at):
-    """Returns the gradients of ``Z``, of ``(m_h h) U + b``, and of ``h0``."""
-    S, G, A = saved
+def _gru_backward(dH, saved, product, at):
+    H, S, G, A = saved
     z, r = map(product.one, product.split(S, 1, 1))
     m_g = _over_time(at.candidate)
     into_g = (1 - z) * m_g * (1 - G * G)
-    into_z = (shifted(h0, H) - G * m_g) * z * (1 - z)
+    into_z = (H[:-1] - G * m_g) * z * (1 - z)
     into_r = into_g * A * r * (1 - r)
     # All of these are multiplied by the one gradient dq.
     coefficients = product.join([into_z, into_r, into_g * r])
@@ -238,7 +267,7 @@ def _gru_backward(dH, H, saved, product, h0, at):
             old += dh * k_h
         return old, out.write(t, dq)
 
-    initial = (tf.zeros_like(h0), steps.empty(dH.dtype))
+    initial = (tf.zeros_like(H[0]), steps.empty(dH.dtype))
     dh, out = steps.loop(step, initial, backwards=True)
     dq = out.stack()
     inner = coefficients * product.join([dq] * 3)
@@ -246,73 +275,58 @@ def _gru_backward(dH, H, saved, product, h0, at):
     return outer, inner, dh
 
 
-def simple_rnn(projected, kernel, h0, sites: Sites):
-    r"""Runs a simple recurrent layer over time, with multipliers.
+GRU = Cell(3, _gru_forward, _gru_backward)
+
+
+def _simple_rnn_forward(projected, product, bias, h0, at):
+    r"""Runs a simple recurrent layer over time.
 
     .. math::
 
         h_t = k_h h_{t-1} +
-        (1 - k_h) \tanh(Z_t + (m_h \odot h_{t-1}) U)
+        (1 - k_h) \tanh(Z_t + (m_h \odot h_{t-1}) U + b)
 
-    Args:
-        projected: ``x W + b``, of shape ``(T, B, U)``.
-        kernel: Recurrent kernel ``(U, U)``.
-        h0: ``(B, U)``.
-        sites: The multipliers: ``state`` (tied) and ``keep_state``.
-    Returns:
-        All ``h_t``, ``(T, B, U)``.
+    Saves the tanh where some of it is not kept.
     """
-
-    @tf.custom_gradient
-    def function(projected, kernel, h0, *tensors):
-        at = sites.with_tensors(list(tensors))
-        product = Product(kernel, at.state, gates=1)
-        H, N = _simple_rnn_forward(projected, product, h0, at)
-
-        def gradient(dH):
-            dZ, dh = _simple_rnn_backward(dH, N, product, h0, at)
-            dZ = tf.reshape(dZ, tf.shape(projected))
-            dU = product.kernel_gradient(shifted(h0, H), dZ)
-            return dZ, dU, dh, *([None] * len(tensors))
-
-        return H, gradient
-
-    return function(projected, kernel, h0, *sites.tensors())
-
-
-def _simple_rnn_forward(projected, product, h0, at):
-    """Returns all states, before and after what is kept."""
     steps = Steps(length(projected))
-    zs = steps.array(projected)
+    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
     reads = [steps.read(m) for m in (at.state, at.keep_state)]
+    both = at.keep_state is not None
 
-    def step(t, h, *saved):
+    def step(t, h, hs, *saved):
         m_h, k_h = (read(t) for read in reads)
-        new = tf.tanh(zs.read(t) + product.forward(h, m_h))
+        (z,) = z_of(t)
+        new = tf.tanh(z + product.forward(h, m_h))
         h = mix(k_h, h, new)
-        return h, *_write(saved, t, (h, new))
+        return h, hs.write(t + 1, h), *_write(saved, t, [new] * both)
 
-    empty = [steps.empty(projected.dtype) for _ in range(2)]
-    _, *saved = steps.loop(step, (h0, *empty))
+    saved = [steps.empty(projected.dtype)] * both
+    _, *saved = steps.loop(step, (h0, steps.after(h0), *saved))
     return [array.stack() for array in saved]
 
 
-def _simple_rnn_backward(dH, N, product, h0, at):
-    """Returns the gradients of ``Z`` and ``h0``."""
+def _simple_rnn_backward(dH, saved, product, at):
+    H, *N = saved
+    new = (N[0], 0) if N else (H, 1)
     steps = Steps(length(dH))
-    arrays = [steps.array(a) for a in (dH, 1 - N * N)]
+    read = steps.reader(lambda new: [1 - new * new], [new], [])
+    dHs = steps.array(dH)
     reads = [steps.read(m) for m in (at.state, at.keep_state)]
 
     def step(t, dh, out):
-        dH_t, slope = (array.read(t) for array in arrays)
+        (slope,) = read(t)
         m_h, k_h = (read(t) for read in reads)
-        dh = dh + dH_t
+        dh = dh + dHs.read(t)
         dz = slope * (dh if k_h is None else dh * (1 - k_h))
         old = product.backward(dz, m_h)
         if k_h is not None:
             old += dh * k_h
         return old, out.write(t, dz)
 
-    initial = (tf.zeros_like(h0), steps.empty(dH.dtype))
+    initial = (tf.zeros_like(H[0]), steps.empty(dH.dtype))
     dh, out = steps.loop(step, initial, backwards=True)
-    return out.stack(), dh
+    dz = out.stack()
+    return dz, dz, dh
+
+
+SIMPLE_RNN = Cell(1, _simple_rnn_forward, _simple_rnn_backward)

@@ -1,13 +1,14 @@
-"""The parts of a recurrent loop: its steps and its matrix product.
+"""The parts of a recurrent loop: its steps and its matrix products.
 
-Tensors are time-major: ``(T, B, ...)``; untied masks add a gate axis,
-``(T, G, B, U)``.
+Tensors are time-major: ``(T, B, ...)``. The gates lie side by side,
+``(T, B, GU)``; with an untied state mask each has its place, ``(T, G, B, U)``.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from dropkit.plan import in_xla
 from dropkit.sites import Multiplier
 
 
@@ -25,23 +26,39 @@ class Steps:
         return self.array(multiplier.value).read
 
     def array(self, value: tf.Tensor) -> tf.TensorArray:
-        return self.empty(value.dtype).unstack(value)
+        return _array(value.dtype, length(value)).unstack(value)
 
     def empty(self, dtype) -> tf.TensorArray:
-        return tf.TensorArray(dtype, size=self._size, clear_after_read=False)
+        return _array(dtype, self._size)
 
-    def reader(self, function, values, multipliers, fused):
+    def after(self, initial: tf.Tensor) -> tf.TensorArray:
+        """An array for a state: entry ``t`` is the one before step ``t``.
+
+        What follows step ``t`` is entry ``t + 1``, so that both are read from
+        one array.
+        """
+        return _array(initial.dtype, self._size + 1).write(0, initial)
+
+    def reader(self, function, values, multipliers):
         """Reads a step of ``function(*values, *multipliers)``.
 
-        Fused, it is computed in the loop, where XLA keeps it in registers;
-        otherwise for all steps at once, in fewer and larger operations.
+        XLA computes it in the loop, where it stays in registers; without XLA
+        all steps at once are fewer and larger operations.
+
+        Args:
+            function: Of a step, or of all steps.
+            values: Pairs of a tensor and its entry of the first step.
+            multipliers: Of sites.
         """
-        if fused:
-            reads = [self.array(value).read for value in values]
+        if in_xla():
+            reads = [
+                _reader(self.array(value), first) for value, first in values
+            ]
             reads += [self.read(m) for m in multipliers]
             return lambda t: function(*(read(t) for read in reads))
-        whole = [None if m is None else m.over_time() for m in multipliers]
-        arrays = [self.array(a) for a in function(*values, *whole)]
+        whole = [value[first : first + self._size] for value, first in values]
+        whole += [None if m is None else m.over_time() for m in multipliers]
+        arrays = [self.array(a) for a in function(*whole)]
         return lambda t: [array.read(t) for array in arrays]
 
     def loop(self, body, variables, backwards=False):
@@ -59,6 +76,66 @@ class Steps:
             maximum_iterations=size,
         )
         return result[1:]
+
+
+class Projection:
+    """``(x * m) W`` of all steps, where the loop puts the gates.
+
+    One matrix product for all gates; one for each where their masks differ or
+    the loop wants them apart.
+    """
+
+    def __init__(
+        self,
+        kernel: tf.Tensor,
+        mask: Multiplier | None,
+        gates: int,
+        apart: bool,
+    ):
+        self._mask, self._gates, self._apart = mask, gates, apart
+        self._untied = mask is not None and mask.gates
+        count = gates if apart or self._untied else 1
+        self._kernels = tf.split(kernel, count, axis=-1)
+
+    def forward(self, x):
+        z = [
+            tf.tensordot(masked, kernel, 1)
+            for masked, kernel in zip(
+                self._masked(x), self._kernels, strict=True
+            )
+        ]
+        return tf.stack(z, 1) if self._apart else tf.concat(z, -1)
+
+    def backward(self, x, dz):
+        """The gradients of ``x`` and ``W``."""
+        if self._apart:
+            dz = tf.unstack(dz, self._gates, 1)
+        else:
+            dz = tf.split(dz, len(self._kernels), -1)
+        dx = [
+            tf.tensordot(gradient, kernel, [[-1], [-1]])
+            for gradient, kernel in zip(dz, self._kernels, strict=True)
+        ]
+        if self._untied:
+            masks = tf.unstack(self._mask.value)
+            dx = tf.add_n([a * m for a, m in zip(dx, masks, strict=True)])
+        else:
+            dx = tf.add_n(dx)
+            if self._mask is not None:
+                dx *= self._mask.value
+        kernel = [
+            _summed_product(masked, gradient)
+            for masked, gradient in zip(self._masked(x), dz, strict=True)
+        ]
+        return dx, tf.concat(kernel, -1)
+
+    def _masked(self, x):
+        """The inputs of each product."""
+        if self._untied:
+            return [x * mask for mask in tf.unstack(self._mask.value)]
+        if self._mask is not None:
+            x *= self._mask.value
+        return [x] * len(self._kernels)
 
 
 class Product:
@@ -91,24 +168,19 @@ class Product:
 
     def kernel_gradient(self, previous, dz):
         """From all states before each step and all gradients ``dz``."""
-        units = self._flat.shape[0]
-        if self._mask is not None:
-            if self.untied:
-                previous = previous[:, None]
-            previous = previous * self._mask.over_time()
         if not self.untied:
-            return tf.matmul(
-                tf.reshape(previous, [-1, units]),
-                tf.reshape(dz, [-1, self._gates * units]),
-                transpose_a=True,
-            )
-        rows = [
-            tf.reshape(tf.transpose(a, [1, 0, 2, 3]), [self._gates, -1, units])
-            for a in (previous, dz)
-        ]
-        gradient = tf.matmul(*rows, transpose_a=True)
-        return tf.reshape(
-            tf.transpose(gradient, [1, 0, 2]), [units, self._gates * units]
+            if self._mask is not None:
+                previous = previous * self._mask.over_time()
+            return _summed_product(previous, dz)
+        # One gate after the other: together they need four times the memory.
+        masks = tf.unstack(self._mask.over_time(), self._gates, -3)
+        dz = tf.unstack(dz, self._gates, 1)
+        return tf.concat(
+            [
+                _summed_product(previous * mask, gradient)
+                for mask, gradient in zip(masks, dz, strict=True)
+            ],
+            axis=-1,
         )
 
     def split(self, z, *sizes):
@@ -141,16 +213,25 @@ class Product:
         return tf.concat(gates, axis=-1)
 
 
-def shifted(initial, values):
-    """The values before each step."""
-    return tf.concat([initial[None], values[:-1]], axis=0)
-
-
 def mix(keep, old, new):
     """``keep`` of the old and the rest of the new; exact where keep is 0, 1."""
     return new if keep is None else keep * old + (1 - keep) * new
 
 
-def length(projected):
+def length(values):
     """Number of steps: an int if it is known."""
-    return projected.shape[0] or tf.shape(projected)[0]
+    return values.shape[0] or tf.shape(values)[0]
+
+
+def _array(dtype, size):
+    return tf.TensorArray(dtype, size=size, clear_after_read=False)
+
+
+def _reader(array, first):
+    return lambda t: array.read(t + first)
+
+
+def _summed_product(a, b):
+    """``a^T b``, summed over time and batch."""
+    a, b = (tf.reshape(value, [-1, value.shape[-1]]) for value in (a, b))
+    return tf.matmul(a, b, transpose_a=True)

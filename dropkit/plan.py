@@ -38,17 +38,11 @@ class Plan:
         parts: Number of loops beside each other.
         compiled: Whether the layer compiles each with XLA.
         why: The reason, in words.
-        fused: Whether XLA compiles the loop, by the layer or around it.
     """
 
     parts: int
     compiled: bool
     why: str
-    fused: bool | None = None
-
-    def __post_init__(self):
-        if self.fused is None:
-            object.__setattr__(self, "fused", self.compiled)
 
 
 def in_xla() -> bool:
@@ -94,7 +88,7 @@ def choose(
         return Plan(1, False, "plain loop: not inside a tf.function")
     if in_xla():
         why = "XLA, the whole batch: compiled with the whole step"
-        return Plan(1, False, why, fused=True)
+        return Plan(1, False, why)
     if time is None:
         return Plan(1, False, "plain loop: the number of steps is not fixed")
     if time * (batch or 32) * units < SMALLEST_COMPILED:

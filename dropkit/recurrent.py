@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from dropkit import engine, generic
+from dropkit.loops import Projection
 from dropkit.methods import Gal, Method, Sizes, check_recurrent_rate
 from dropkit.noise import Bernoulli
 from dropkit.plan import FOLDED, choose
@@ -105,6 +106,7 @@ class _Recurrent:
     use_cudnn = "auto"
     # Places of the engine's gates in Keras's kernels.
     order: tuple[int, ...]
+    _engine_cell: engine.Cell
 
     def __init__(
         self,
@@ -220,18 +222,19 @@ class _Recurrent:
             for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
             if weight is not None
         ]
-        masks = None
         if training:
             key = self._stream.next_key()
             sites = self._method.sites(key, sizes)
             weights[1] = self._method.kernel(key, sizes, weights[1])
             if not self._input_noise.is_identity:
                 masks = self._input_masks(key, sizes, self._unties_input)
+                masks = Multiplier(masks, gates=self._unties_input)
+                sites = dataclasses.replace(sites, input=masks)
         else:
             sites = self._method.inference_sites(sizes)
         if self._fits_kernel and self._may_use_cudnn:
-            if masks is not None:
-                sequences = sequences * masks[:, None]
+            if sites.input is not None:
+                sequences = sequences * sites.input.value[:, None]
             kernel = sites.folded_into(weights[1])
             return self._keras_loop(sequences, initial_state, mask, kernel)
         if mask is not None:
@@ -240,7 +243,7 @@ class _Recurrent:
                 mask = tf.reverse(mask, [0])
             sites = _with_padding(sites, mask, sizes.dtype, self.gates == 4)
         outputs, states = self._run_parts(
-            sequences, masks, weights, initial_state, sites
+            sequences, weights, initial_state, sites
         )
         if mask is not None:
             # As Keras: a masked step repeats the last output, and there is
@@ -278,7 +281,7 @@ class _Recurrent:
                 sequences, initial_state, mask, training=False
             )
 
-    def _run_parts(self, sequences, masks, weights, states, sites):
+    def _run_parts(self, sequences, weights, states, sites):
         """Runs the loop as planned: whole or in parts, compiled or not."""
         batch, time = sequences.shape[:2]
         compiled = self._compiled
@@ -287,11 +290,15 @@ class _Recurrent:
             time, batch, self.units, len(others), self._is_hand_written
         )
         self._plan = plan
-        run = functools.partial(self._run_part, sites)
         if plan.compiled:
             compiled.shapes.add((time, batch))
-            run = tf.function(run, jit_compile=True)
-        noise = [m for m in (masks, *sites.tensors()) if m is not None]
+        sites = _reordered(sites, self.order)
+        if self._is_hand_written:
+            run = engine.function(self._engine_cell, sites, plan.compiled)
+        else:
+            run = functools.partial(self._run_generic, sites)
+        weights = self._engine_weights(weights)
+        noise = sites.tensors()
         split = functools.partial(_halves, parts=plan.parts)
         by_part = zip(
             split(sequences, 0),
@@ -302,7 +309,7 @@ class _Recurrent:
             strict=True,
         )
         results = [
-            run(x, weights, list(initial), list(multipliers), masks is not None)
+            run(self._by_time(x), weights, list(initial), list(multipliers))
             for x, initial, multipliers in by_part
         ]
         if plan.parts == 1:
@@ -312,19 +319,26 @@ class _Recurrent:
             tf.concat(parts, 0) for parts in zip(*states, strict=True)
         ]
 
-    def _run_part(self, sites, x, weights, states, multipliers, has_input_mask):
-        """Projection and loop of one part: a function of tensors alone."""
-        masks, *multipliers = (
-            multipliers if has_input_mask else (None, *multipliers)
-        )
-        sites = sites.with_tensors(multipliers)
+    def _by_time(self, x):
         x = tf.transpose(x, [1, 0, 2])
-        if self.go_backwards:
-            x = tf.reverse(x, [0])
+        return tf.reverse(x, [0]) if self.go_backwards else x
+
+    def _engine_weights(self, weights):
+        """Kernels and biases in the engine's order; zeros if without bias."""
         kernel, recurrent_kernel, *bias = weights
-        bias = bias[0] if bias else None
-        projected = self._project(x, masks, sites, kernel, bias)
-        return self._run(projected, recurrent_kernel, bias, states, sites)
+        bias = bias[0] if bias else tf.zeros(kernel.shape[-1], kernel.dtype)
+        return [self._ordered(w) for w in (kernel, recurrent_kernel, bias)]
+
+    def _run_generic(self, sites, x, weights, states, noise):
+        """As a function of the engine, by automatic differentiation."""
+        sites = sites.with_tensors(noise)
+        kernel, recurrent_kernel, bias, *more = weights
+        apart = sites.state is not None and sites.state.gates
+        projection = Projection(kernel, sites.input, self.gates, apart)
+        if apart:
+            bias = tf.reshape(bias, [self.gates, 1, -1])
+        projected = projection.forward(x) + bias
+        return self._loop(projected, recurrent_kernel, *more, *states, sites)
 
     def _sizes(self, sequences):
         batch, time = sequences.shape[:2]
@@ -345,35 +359,6 @@ class _Recurrent:
         return self._input_noise.multiplier(
             key, shape, sizes.dtype, f"{sizes.direction}/input"
         )
-
-    def _project(self, x, masks, sites, kernel, bias):
-        """``(x * m) W + b`` of all steps, in the engine's layout."""
-        kernel = self._ordered(kernel)
-        units, gates = self.units, self.gates
-        untied_state = sites.state is not None and sites.state.gates
-        untied_input = masks is not None and len(masks.shape) == 3
-        if masks is not None and not untied_input:
-            x = x * masks
-        if untied_state or untied_input:
-            x = [
-                x * masks[place] if untied_input else x for place in self.order
-            ]
-            by_gate = tf.split(kernel, gates, axis=-1)
-            z = [tf.tensordot(a, w, 1) for a, w in zip(x, by_gate, strict=True)]
-            z = tf.stack(z, 1) if untied_state else tf.concat(z, -1)
-        else:
-            z = tf.tensordot(x, kernel, 1)
-        bias = self._input_bias(bias)
-        if bias is not None:
-            bias = self._ordered(bias)
-            if untied_state:
-                bias = tf.reshape(bias, [gates, 1, units])
-            z = z + bias
-        return z
-
-    def _input_bias(self, bias):
-        """The part of the bias that is added to the projected inputs."""
-        return bias
 
     def _ordered(self, weights):
         """A kernel or bias with its gates in the engine's order."""
@@ -509,6 +494,7 @@ class LSTM(_Recurrent, keras.layers.LSTM):
     kind = "LSTM"
     gates = 4
     order = (0, 1, 3, 2)
+    _engine_cell = engine.LSTM
 
     @property
     def _is_hand_written(self):
@@ -516,33 +502,30 @@ class LSTM(_Recurrent, keras.layers.LSTM):
             self.recurrent_activation, "sigmoid"
         )
 
-    def _run(self, projected, kernel, bias, initial_state, sites):
-        arguments = (projected, self._ordered(kernel), *initial_state)
-        if self._is_hand_written:
-            outputs, c = engine.lstm(
-                *arguments,
-                _reordered(sites, self.order),
-                fused=self._plan.fused,
-            )
-        else:
-            outputs, c = generic.lstm(
-                *arguments,
-                _reordered(sites, self.order),
-                self.activation,
-                self.recurrent_activation,
-            )
+    def _loop(self, *arguments):
+        outputs, c = generic.lstm(
+            *arguments, self.activation, self.recurrent_activation
+        )
         return outputs, [outputs[-1], c]
 
 
 def _reordered(sites, order):
-    """Untied state masks in the engine's order of gates."""
-    state = sites.state
-    if state is None or not state.gates:
+    """Untied multipliers in the engine's order of gates."""
+    if order == tuple(range(len(order))):
         return sites
-    axis = 1 if state.steps else 0
-    value = tf.gather(state.value, order, axis=axis)
+
+    def reordered(multiplier):
+        axis = 1 if multiplier.steps else 0
+        value = tf.gather(multiplier.value, order, axis=axis)
+        return dataclasses.replace(multiplier, value=value)
+
     return dataclasses.replace(
-        sites, state=dataclasses.replace(state, value=value)
+        sites,
+        **{
+            name: reordered(multiplier)
+            for name, multiplier in vars(sites).items()
+            if multiplier is not None and multiplier.gates
+        },
     )
 
 
@@ -556,9 +539,15 @@ class GRU(_Recurrent, keras.layers.GRU):
     kind = "GRU"
     gates = 3
     order = (0, 1, 2)
+    _engine_cell = engine.GRU
 
-    def _input_bias(self, bias):
-        return bias[0] if bias is not None and self.reset_after else bias
+    def _engine_weights(self, weights):
+        kernel, recurrent_kernel, *bias = weights
+        none = tf.zeros(kernel.shape[-1], kernel.dtype)
+        biases = [bias[0] if bias else none, none]
+        if bias and self.reset_after:
+            biases = tf.unstack(bias[0])
+        return [kernel, recurrent_kernel, *biases]
 
     @property
     def _is_hand_written(self):
@@ -568,21 +557,13 @@ class GRU(_Recurrent, keras.layers.GRU):
             and _is(self.recurrent_activation, "sigmoid")
         )
 
-    def _run(self, projected, kernel, bias, initial_state, sites):
-        inner = tf.zeros(3 * self.units, projected.dtype)
-        if bias is not None and self.reset_after:
-            inner = bias[1]
-        arguments = (projected, kernel, inner, initial_state[0])
-        if self._is_hand_written:
-            outputs = engine.gru(*arguments, sites)
-        else:
-            outputs = generic.gru(
-                *arguments,
-                sites,
-                self.activation,
-                self.recurrent_activation,
-                self.reset_after,
-            )
+    def _loop(self, *arguments):
+        outputs = generic.gru(
+            *arguments,
+            self.activation,
+            self.recurrent_activation,
+            self.reset_after,
+        )
         return outputs, [outputs[-1]]
 
 
@@ -596,6 +577,7 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
     kind = "SimpleRNN"
     gates = 1
     order = (0,)
+    _engine_cell = engine.SIMPLE_RNN
 
     def _forgotten_config(self):
         return {}
@@ -604,10 +586,6 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
     def _is_hand_written(self):
         return _is(self.activation, "tanh")
 
-    def _run(self, projected, kernel, bias, initial_state, sites):
-        arguments = (projected, kernel, initial_state[0], sites)
-        if self._is_hand_written:
-            outputs = engine.simple_rnn(*arguments)
-        else:
-            outputs = generic.simple_rnn(*arguments, self.activation)
+    def _loop(self, *arguments):
+        outputs = generic.simple_rnn(*arguments, self.activation)
         return outputs, [outputs[-1]]

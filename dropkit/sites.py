@@ -32,6 +32,7 @@ class Sites:
     """What is multiplied in a loop; None where nothing is.
 
     Args:
+        input: Multiplier of ``x_t``, the same for all steps.
         state: Multiplier of ``h_{t-1}`` on its way into the recurrent kernel.
         candidate: Multiplier of the candidate ``g_t``.
         cell: Multiplier of the new cell ``c_t`` (LSTM).
@@ -39,6 +40,7 @@ class Sites:
         keep_cell: Fraction of the old ``c`` that is kept.
     """
 
+    input: Multiplier | None = None
     state: Multiplier | None = None
     candidate: Multiplier | None = None
     cell: Multiplier | None = None

@@ -141,3 +141,27 @@ def test_the_tables_in_the_readme_are_generated(module):
     assert report.generated() in text, (
         "run: python benchmarks/recurrent.py --table"
     )
+
+
+def test_the_book_reads_these_results(module):
+    report = module("report")
+
+    def contents(folder):
+        return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+    assert contents(report.RESULTS)
+    assert contents(report.COPY) == contents(report.RESULTS), (
+        "run: python benchmarks/recurrent.py --table"
+    )
+
+
+def test_writing_the_tables_copies_the_results(module, monkeypatch, tmp_path):
+    report = module("report")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before {report.BEGIN} old {report.END} after", "utf-8")
+    monkeypatch.setattr(report, "README", readme)
+    monkeypatch.setattr(report, "COPY", tmp_path)
+    report.write()
+    assert readme.read_text("utf-8") == f"before {report.generated()} after"
+    for path in report.RESULTS.glob("*.json"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()

@@ -4,6 +4,7 @@ The plain loops below state the equations once more, without tensors arrays,
 layouts or saved values; TensorFlow differentiates them.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 import tensorflow as tf
 
 from dropkit import engine, generic
+from dropkit.loops import Projection
 from dropkit.sites import Multiplier, Sites
 
-T, B, U = 5, 3, 4
+T, B, F, U = 5, 3, 2, 4
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+CELLS = {"lstm": engine.LSTM, "gru": engine.GRU, "rnn": engine.SIMPLE_RNN}
 GENERATOR = np.random.default_rng(0)
 
 
@@ -33,8 +37,21 @@ def multiplier(kind, gates):
     return Multiplier(mask(*shape), steps, untied)
 
 
-def plain(cell, projected, kernel, bias, h, c, sites):
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[cell]
+def input_multiplier(untied, gates):
+    return Multiplier(mask(*[gates] * untied, B, F), gates=untied)
+
+
+def plain(cell, x, kernel, recurrent_kernel, bias, recurrent_bias, h, c, sites):
+    gates = GATES[cell]
+    columns = [slice(g * U, (g + 1) * U) for g in range(gates)]
+    m_x = [1.0] * gates
+    if sites.input is not None:
+        m = sites.input
+        m_x = tf.unstack(m.value) if m.gates else [m.value] * gates
+    projected = [
+        (x * m) @ kernel[:, column] + bias[column]
+        for m, column in zip(m_x, columns, strict=True)
+    ]
     states = []
     for t in range(T):
         at = {
@@ -43,14 +60,10 @@ def plain(cell, projected, kernel, bias, h, c, sites):
         }
         untied = sites.state is not None and sites.state.gates
         m_h = 1.0 if at["state"] is None else at["state"]
-        outer = (
-            [projected[t, g] for g in range(gates)]
-            if untied
-            else tf.split(projected[t], gates, axis=-1)
-        )
+        outer = [gate[t] for gate in projected]
         inner = [
-            (h * (m_h[g] if untied else m_h)) @ kernel[:, g * U : (g + 1) * U]
-            for g in range(gates)
+            (h * (m_h[g] if untied else m_h)) @ recurrent_kernel[:, column]
+            for g, column in enumerate(columns)
         ]
         m_g = 1.0 if at["candidate"] is None else at["candidate"]
         k_h = 0.0 if at["keep_state"] is None else at["keep_state"]
@@ -63,7 +76,7 @@ def plain(cell, projected, kernel, bias, h, c, sites):
             h = k_h * h + (1 - k_h) * o * tf.tanh(new)
             c = k_c * c + (1 - k_c) * new
         elif cell == "gru":
-            b = tf.split(bias, 3)
+            b = tf.split(recurrent_bias, 3)
             z, r = (tf.sigmoid(outer[g] + inner[g] + b[g]) for g in range(2))
             g = tf.tanh(outer[2] + r * (inner[2] + b[2]))
             h = k_h * h + (1 - k_h) * (z * h + (1 - z) * g * m_g)
@@ -73,23 +86,37 @@ def plain(cell, projected, kernel, bias, h, c, sites):
     return tf.stack(states), c
 
 
-def fast(cell, projected, kernel, bias, h, c, sites):
-    if cell == "lstm":
-        return engine.lstm(projected, kernel, h, c, sites)
+def inputs(cell, kernel, recurrent_kernel, bias, recurrent_bias, h, c):
+    """The weights and the states that a cell has."""
+    weights = [kernel, recurrent_kernel, bias]
     if cell == "gru":
-        return engine.gru(projected, kernel, bias, h, sites), c
-    return engine.simple_rnn(projected, kernel, h, sites), c
+        weights.append(recurrent_bias)
+    return weights, [h, c] if cell == "lstm" else [h]
 
 
-def by_autodiff(cell, projected, kernel, bias, h, c, sites):
+def fast(cell, x, *tensors_and_sites, compiled=False):
+    *tensors, sites = tensors_and_sites
+    run = engine.function(CELLS[cell], sites, compiled)
+    outputs, states = run(x, *inputs(cell, *tensors), sites.tensors())
+    return outputs, states[1] if cell == "lstm" else tensors[-1]
+
+
+def by_autodiff(
+    cell, x, kernel, recurrent_kernel, bias, recurrent_bias, h, c, sites
+):
     sigmoid, tanh = tf.sigmoid, tf.tanh
+    apart = sites.state is not None and sites.state.gates
+    projection = Projection(kernel, sites.input, GATES[cell], apart)
+    if apart:
+        bias = tf.reshape(bias, [-1, 1, U])
+    arguments = projection.forward(x) + bias, recurrent_kernel
     if cell == "lstm":
-        return generic.lstm(projected, kernel, h, c, sites, tanh, sigmoid)
+        return generic.lstm(*arguments, h, c, sites, tanh, sigmoid)
     if cell == "gru":
         return generic.gru(
-            projected, kernel, bias, h, sites, tanh, sigmoid, True
+            *arguments, recurrent_bias, h, sites, tanh, sigmoid, True
         ), c
-    return generic.simple_rnn(projected, kernel, h, sites, tanh), c
+    return generic.simple_rnn(*arguments, h, sites, tanh), c
 
 
 STATES = [None] + [
@@ -118,6 +145,7 @@ EXISTS = {
     "gru": {"candidate", "keep_state"},
     "rnn": {"keep_state"},
 }
+INPUTS = [None, "tied", "untied"]
 CASES = [
     (cell, state, name)
     for cell in EXISTS
@@ -128,8 +156,8 @@ CASES = [
 ]
 
 
-def make(cell, state, name):
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[cell]
+def make(cell, state, name, input=None):
+    gates = GATES[cell]
     sites = {
         site: multiplier(kind[0], gates) for site, kind in OTHERS[name].items()
     }
@@ -139,11 +167,13 @@ def make(cell, state, name):
             sites[site] = Multiplier(value, steps=True)
     if state:
         sites["state"] = multiplier(state, gates)
-    untied = state and "untied" in state
-    shape = (T, gates, B, U) if untied else (T, B, gates * U)
+    if input:
+        sites["input"] = input_multiplier(input == "untied", gates)
     tensors = [
-        normal(*shape),
+        normal(T, B, F),
+        normal(F, gates * U),
         normal(U, gates * U),
+        normal(gates * U),
         normal(gates * U),
         normal(B, U),
         normal(B, U),
@@ -169,17 +199,24 @@ def assert_close(left, right):
         np.testing.assert_allclose(a, b, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("cell, state, name", CASES)
+@pytest.mark.parametrize(
+    "cell, state, name, input",
+    [
+        (*case, input)
+        for case, input in zip(CASES, itertools.cycle(INPUTS), strict=False)
+        if not (case[0] == "rnn" and input == "untied")
+    ],
+)
 @pytest.mark.parametrize("loop", [fast, by_autodiff], ids=["fast", "generic"])
-def test_outputs_and_all_gradients(loop, cell, state, name):
-    tensors, sites = make(cell, state, name)
+def test_outputs_and_all_gradients(loop, cell, state, name, input):
+    tensors, sites = make(cell, state, name, input)
     assert_close(
         outputs_and_gradients(loop, cell, tensors, sites),
         outputs_and_gradients(plain, cell, tensors, sites),
     )
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("compiled", ["nothing", "loops", "all"])
 @pytest.mark.parametrize(
     "cell, state, name",
     [
@@ -190,14 +227,16 @@ def test_outputs_and_all_gradients(loop, cell, state, name):
         ("rnn", "tied-sequence-sample", "keep-state"),
     ],
 )
-def test_graph_and_xla_agree(jit_compile, cell, state, name):
-    tensors, sites = make(cell, state, name)
-    compiled = tf.function(
-        lambda *t: outputs_and_gradients(fast, cell, list(t), sites),
-        jit_compile=jit_compile,
+def test_graph_and_xla_agree(compiled, cell, state, name):
+    input = "untied" if state.startswith("untied") else "tied"
+    tensors, sites = make(cell, state, name, input)
+    loop = functools.partial(fast, compiled=compiled == "loops")
+    run = tf.function(
+        lambda *t: outputs_and_gradients(loop, cell, list(t), sites),
+        jit_compile=compiled == "all",
     )
     assert_close(
-        compiled(*tensors), outputs_and_gradients(plain, cell, tensors, sites)
+        run(*tensors), outputs_and_gradients(plain, cell, tensors, sites)
     )
 
 

@@ -15,14 +15,13 @@ NO_VERDICT = {"none", "not run"}  # Keras 2 was not asked
 VERDICT = "true|false|half true|depends"
 LINK = r"\[[^\]]+\]\(([\w.]+)(?:#([^)]+))?\)"
 
-# What readers asked, and where the index sends them: the beginning of a row of
-# its table, or of any one of several.
+# What readers asked, and where the index sends them: the beginning of a row.
 QUESTIONS = {
-    "dropout layer or RNN argument?": "Is it true what forums",
-    "where on the picture do the arguments act?": "Is it true what forums",
-    "Gal's or Semeniuta's?": "Is it true what forums",
+    "dropout layer or RNN argument?": "Dropout layer or `dropout=`",
+    "where on the picture do the arguments act?": "Where on the picture",
+    "Gal's or Semeniuta's?": "Is Keras's `recurrent_dropout` Gal's",
     "GATConv's dropout or feature dropout": "Are `GATConv`'s dropout",
-    "per time step or one mask?": "What do `dropout=` and",
+    "per time step or one mask?": "One mask for all steps",
     "regularize only one gate": "Can I regularize only one gate?",
     "activation or recurrent_activation": "`activation` or",
     "return_sequences in stacks": "Why `return_sequences=True` in stacks?",
@@ -30,8 +29,8 @@ QUESTIONS = {
     "Dropout before or after an LSTM": "`Dropout` before or after an LSTM?",
     "noise_shape recipes": "How do I drop whole steps",
     "SpatialDropout1D: what is dropped?": "Does `SpatialDropout1D` drop",
-    "four masks, one per gate?": "What do `dropout=` and",
-    "cuDNN and recurrent_dropout": "Is it true what forums",
+    "four masks, one per gate?": "Four masks, one for each gate?",
+    "cuDNN and recurrent_dropout": "Does `recurrent_dropout` work",
     "feature selection by dropout": "Is dropout a kind of feature selection?",
     "is ReLU in an LSTM fine?": "Is ReLU in an LSTM fine?",
     "embeddings before or after Dropout": "Take embeddings before or after",

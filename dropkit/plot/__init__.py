@@ -6,10 +6,13 @@ change no global setting. `show` puts a figure into a notebook with the text
 that describes it.
 """
 
+from dropkit.plot.cheat_sheet import cheat_sheet
 from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
+from dropkit.plot.one_step import one_step
+from dropkit.plot.ratios import ratios
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
     IDENTITY,
@@ -18,11 +21,13 @@ from dropkit.plot.style import (
     multiplier_norm,
 )
 from dropkit.plot.unrolled import unrolled, unrolled_alt
+from dropkit.plot.verdicts import verdicts
 
 __all__ = [
     "IDENTITY",
     "MULTIPLIERS",
     "VARIANTS",
+    "cheat_sheet",
     "differences",
     "histograms",
     "images",
@@ -31,8 +36,11 @@ __all__ = [
     "mask_rows",
     "matrices",
     "multiplier_norm",
+    "one_step",
     "paired",
+    "ratios",
     "show",
     "unrolled",
     "unrolled_alt",
+    "verdicts",
 ]
