@@ -135,8 +135,8 @@ def _affine_map(panel, noisy):
     panel.text(0, (low + high) / 2, "$h_{t-1}\\,U + x_t\\,W + b$",
                ha="center", va="center", fontsize=8)  # fmt: skip
     for x, site, letter in ((-0.4, "state", "h_{t-1}"), (0.4, "input", "x_t")):
-        start = _BOTTOM - 0.84
-        _arrows(panel, (x, start), (x, low), noisy.get(site), "x")
+        start = _BOTTOM - 0.74
+        _arrows(panel, (x, start), (x, low), noisy.get(site), pitch=0.2)
         panel.text(x, start - 0.03, f"${letter}$", ha="center", va="top")
 
 
@@ -156,10 +156,10 @@ def _gates(panel, noisy):
         panel.text(x, _GATE, f"${gate}$",
                    ha="center", va="center", fontsize=9)  # fmt: skip
     top = _GATE + _BOX
-    for gate, noise, side in (("i", None, 0), ("g", noisy, 0.13)):
+    for gate, noise in (("i", None), ("g", noisy)):
         x = _PLACES[gate]
         into = (x * 0.3, _UPDATE - 0.07)
-        _arrows(panel, (x, top), into, noise, None, aside=side)
+        _arrows(panel, (x, top), into, noise, aside=(0.13, 0))
 
 
 def _memory(panel, noisy):
@@ -171,7 +171,7 @@ def _memory(panel, noisy):
     draw_arrow(panel, (-0.55, _GATE + _BOX), (-0.55, _CELL - _BOX), INK, "-", 1)
     draw_arrow(panel, (0, _UPDATE + _BOX), (0, _CELL - _BOX), INK, "-", 1)
     # Behind the sum and before the fork: both ways read the same cell.
-    _arrows(panel, (_BOX, _CELL), (0.55, _CELL), noisy, None)
+    _arrows(panel, (_BOX, _CELL), (0.55, _CELL), noisy, aside=(0, 0.12))
     draw_arrow(panel, (0.55, _CELL), ends[1], INK, "-", 1)
     draw_arrow(panel, (0.55, _CELL), (0.55, _OUT + _BOX), INK, "-", 1)
     panel.text(0.53, 0.43, "tanh", fontsize=8, ha="right", va="center")
@@ -193,21 +193,21 @@ def _memory(panel, noisy):
         panel.text(_HALF + 0.04, y + 0.04, f"${letter}_t$", va="bottom")
 
 
-def _arrows(panel, start, end, noisy, spread, aside=0):
+def _arrows(panel, start, end, noisy, pitch=0, aside=(0, 0)):
     """One arrow, or one for each gate; dashed and named with noise."""
     if not noisy:
         draw_arrow(panel, start, end, INK, "-", 1)
         return
     for k, each in enumerate(noisy):
-        shift = (k - (len(noisy) - 1) / 2) * 0.2 if spread else 0
+        shift = (k - (len(noisy) - 1) / 2) * pitch
         first, last = (start[0] + shift, start[1]), (end[0] + shift, end[1])
         look = k % len(COLORS)
         draw_arrow(panel, first, last, COLORS[look], DASHES[k % 4], 1.8)
         letter = (each.gate or "").replace("c", "g")
         name = f"$m_{letter}$" if letter else "$m$"
         panel.text(
-            (first[0] + last[0]) / 2 + aside,
-            (first[1] + last[1]) / 2,
+            (first[0] + last[0]) / 2 + aside[0],
+            (first[1] + last[1]) / 2 + aside[1],
             name,
             ha="center",
             va="center",
