@@ -1,7 +1,8 @@
 """Real data sets that load offline, with their source and license.
 
 Each set is a folder of this package: the data file and its `LICENSE.txt`.
-Two more are our own measurements: of Keras's releases, and of speed.
+Three more are our own measurements: of Keras's releases, of speed, and of the
+methods.
 """
 
 import csv
@@ -11,57 +12,38 @@ from importlib import resources
 
 import numpy as np
 
+from dropkit.data.dataset import Dataset
+from dropkit.data.experiments import MethodRuns, method_runs
 from dropkit.data.releases import KerasRelease, keras_history
+from dropkit.data.sequences import (
+    Parts,
+    Text,
+    Utterances,
+    austen,
+    japanese_vowels,
+)
 from dropkit.data.speed import Benchmark, Ratio, benchmark
 
 __all__ = [
     "Benchmark",
     "Dataset",
     "KerasRelease",
+    "MethodRuns",
+    "Parts",
     "Ratio",
+    "Text",
+    "Utterances",
     "WeatherDataset",
     "Windows",
+    "austen",
     "benchmark",
     "fashion",
+    "japanese_vowels",
     "keras_history",
     "macrodata",
+    "method_runs",
     "seattle_weather",
 ]
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Dataset:
-    """A data set in memory; printing it shows its card.
-
-    Args:
-        name: What the data are, in a few words.
-        x: Float32 array, one example a row.
-        y: Array with one target an example, or `None`.
-        columns: Names along the last axis of `x`; empty for images.
-        classes: Names of the classes, in the order of `y`; else empty.
-        source: Where the file comes from, with the version.
-        license: The license as the source states it; the full text stands
-            in `LICENSE.txt` beside the file.
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray | None = None
-    columns: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    source: str
-    license: str
-
-    def __repr__(self) -> str:
-        lines = [self.name, f"  x: {self.x.dtype} {self.x.shape}"]
-        if self.y is not None:
-            lines.append(f"  y: {self.y.dtype} {self.y.shape}")
-        if self.columns:
-            lines.append(f"  columns: {', '.join(self.columns)}")
-        if self.classes:
-            lines.append(f"  classes: {', '.join(self.classes)}")
-        lines += [f"  source: {self.source}", f"  license: {self.license}"]
-        return "\n".join(lines)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -126,25 +108,48 @@ persistence 0.162)
         """
         train = self.dates < np.datetime64("2014-01-01")
         limit = min(train.sum(), (~train).sum())
-        if type(length) is not int or not 0 < length < limit:
-            raise ValueError(
-                "Invalid value received for argument `length`. Expected an "
-                f"integer from 1 to {limit - 1}. Received: length={length!r}"
-            )
-        x = (self.x - self.x[train].mean(axis=0)) / self.x[train].std(axis=0)
-        temp_max = x[:, self.columns.index("temp_max")]
-
-        def cut(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            # One start fewer than windows fit: each needs its next day.
-            starts = np.arange(part.sum() - length)
-            days = starts[:, None] + np.arange(length)
-            level = temp_max[part]
-            return x[part][days], level[starts + length] - level[days[:, -1]]
-
-        x_train, y_train = cut(train)
-        x_held_out, y_held_out = cut(~train)
+        _check_length(length, limit)
+        x_train, y_train = self._cut(train, length)
+        x_held_out, y_held_out = self._cut(~train, length)
         persistence = float(np.mean(np.square(y_held_out)))
         return Windows(x_train, y_train, x_held_out, y_held_out, persistence)
+
+    def parts(self, length: int = 10) -> Parts:
+        """Cuts the windows of `windows`, for an experiment in three parts.
+
+        The years 2012-13 train, 2014 validates, 2015 tests; no window crosses
+        a line between them.
+
+        Args:
+            length: Int, the number of days in a window.
+        Returns:
+            `Parts`.
+        Raises:
+            ValueError: if `length` isn't a positive integer shorter than a
+                year.
+        Example:
+            >>> from dropkit import data
+            >>> data.seattle_weather().parts(length=10)
+            Parts(training (721, 10, 11), validation (355, 10, 11), \
+test (355, 10, 11))
+        """
+        years = self.dates.astype("datetime64[Y]").astype(int) + 1970
+        masks = years < 2014, years == 2014, years == 2015
+        limit = min(mask.sum() for mask in masks)
+        _check_length(length, limit)
+        return Parts(*(self._cut(mask, length) for mask in masks))
+
+    def _cut(
+        self, part: np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """All windows of some days, standardized by the training years."""
+        train = self.x[self.dates < np.datetime64("2014-01-01")]
+        x = (self.x[part] - train.mean(axis=0)) / train.std(axis=0)
+        level = x[:, self.columns.index("temp_max")]
+        # One start fewer than windows fit: each needs its next day.
+        starts = np.arange(len(x) - length)
+        days = starts[:, None] + np.arange(length)
+        return x[days], level[starts + length] - level[days[:, -1]]
 
 
 def seattle_weather() -> WeatherDataset:
@@ -250,6 +255,14 @@ def fashion() -> Dataset:
         "0.0~git20200523.55506a9-1",
         license="MIT, copyright 2017 Zalando SE",
     )
+
+
+def _check_length(length: int, limit: int) -> None:
+    if type(length) is not int or not 0 < length < limit:
+        raise ValueError(
+            "Invalid value received for argument `length`. Expected an "
+            f"integer from 1 to {limit - 1}. Received: length={length!r}"
+        )
 
 
 def _table(name: str) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from dropkit.plot.differences import differences
 from dropkit.plot.display import show
 from dropkit.plot.masks import images, mask_grid, mask_rows
 from dropkit.plot.matrices import matrices
+from dropkit.plot.one_step import one_step
 from dropkit.plot.ratios import ratios
 from dropkit.plot.results import histograms, lines, paired
 from dropkit.plot.style import (
@@ -20,6 +21,7 @@ from dropkit.plot.style import (
     multiplier_norm,
 )
 from dropkit.plot.unrolled import unrolled, unrolled_alt
+from dropkit.plot.verdicts import verdicts
 
 __all__ = [
     "IDENTITY",
@@ -34,9 +36,11 @@ __all__ = [
     "mask_rows",
     "matrices",
     "multiplier_norm",
+    "one_step",
     "paired",
     "ratios",
     "show",
     "unrolled",
     "unrolled_alt",
+    "verdicts",
 ]

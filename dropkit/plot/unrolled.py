@@ -12,8 +12,8 @@ from dropkit.plot.style import INK, new_figure, styled, wrap
 GATES = {"LSTM": "ifco", "GRU": "zrh", "SimpleRNN": "h"}
 # A mask is named by its number; color and dash repeat it for the eye. All are
 # dark enough for white paper and differ in lightness.
-_COLORS = ("#0072B2", "#B2450E", "#117733", "#882255", "#5D3A9B", "#806000")
-_DASHES = ((0, (4, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
+COLORS = ("#0072B2", "#B2450E", "#117733", "#882255", "#5D3A9B", "#806000")
+DASHES = ((0, (4, 2)), (0, (2, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 _STEPS = 3
 _WORDS = {
     "input": "the input",
@@ -335,7 +335,7 @@ def _draw_line(panel, letter, y, step, noisy):
 def _arrows(panel, start, end, noisy, spread=None):
     """One arrow, or one for each gate; dashed and numbered with noise."""
     if not noisy:
-        _arrow(panel, start, end, INK, "-", 1.0)
+        draw_arrow(panel, start, end, INK, "-", 1.0)
         return
     count = len(noisy)
     for k, each in enumerate(noisy):
@@ -343,9 +343,9 @@ def _arrows(panel, start, end, noisy, spread=None):
         dx, dy = (shift, 0) if spread == "x" else (0, shift)
         first = (start[0] + dx, start[1] + dy)
         last = (end[0] + dx, end[1] + dy)
-        color = _COLORS[(each.mask - 1) % len(_COLORS)]
-        dash = _DASHES[(each.mask - 1) % len(_DASHES)]
-        _arrow(panel, first, last, color, dash, 1.6)
+        color = COLORS[(each.mask - 1) % len(COLORS)]
+        dash = DASHES[(each.mask - 1) % len(DASHES)]
+        draw_arrow(panel, first, last, color, dash, 1.6)
         name = str(each.mask)
         if each.gate is not None:
             # A line for each, where arrows stand side by side.
@@ -362,7 +362,8 @@ def _arrows(panel, start, end, noisy, spread=None):
         )
 
 
-def _arrow(panel, start, end, color, dash, width):
+def draw_arrow(panel, start, end, color, dash, width):
+    """One arrow between two points, in the panel's own coordinates."""
     panel.add_patch(
         FancyArrowPatch(
             start,
