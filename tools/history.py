@@ -45,7 +45,7 @@ RELEASES = (
 def probe_version() -> str:
     """Returns a digest of the code that measures."""
     digest = hashlib.sha256(CHILD.read_bytes())
-    for path in sorted((ROOT / "dropkit/probe").glob("*.py")):
+    for path in sorted((ROOT / "dropkit/probe").rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

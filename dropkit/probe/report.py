@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 
-from dropkit.probe.names import Finding
+from dropkit.probe.finding import Finding
 
 SITES = {
     "input": "input x_t",
