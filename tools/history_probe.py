@@ -168,6 +168,7 @@ def pretend_keras_3(package: str) -> None:
         convert_to_numpy=lambda x: tf.convert_to_tensor(x).numpy(),
         convert_to_tensor=tf.convert_to_tensor,
     )
+    keras.random = types.SimpleNamespace(SeedGenerator=lambda: None)
     common = types.ModuleType("keras.src.backend.common")
     common.global_state = types.SimpleNamespace(
         get_global_attribute=lambda name: None,

@@ -27,8 +27,9 @@ class Finding:
     """What was found at one site.
 
     Args:
-        site: ``"input"``, ``"state"``, ``"candidate"``, ``"cell"``,
-            ``"hidden"``, ``"output"``, ``"keep_state"``, ``"keep_cell"``,
+        site: ``"input"``, ``"state"``, ``"carry"`` (what a gate carries over
+            from the step before), ``"candidate"``, ``"cell"``, ``"hidden"``,
+            ``"output"``, ``"keep_state"``, ``"keep_cell"``,
             ``"input weights"``, ``"recurrent weights"``, ``"weights"``, or
             ``"word types"``.
         noise: The noise in training.
@@ -105,7 +106,7 @@ def _is_silent(site, field):
     return bool(field.equal(values, neutral).all())
 
 
-def noisy(fields):
+def noisy(fields: dict[str, Field]) -> list[Finding]:
     """The findings of all sites where something acts."""
     return [
         finding(site, field)
@@ -149,7 +150,7 @@ def is_coarse(there: Finding) -> bool:
     return there.noise.kind == "unknown" and not random
 
 
-def same(one, other):
+def same_categories(one: list[Finding], other: list[Finding]) -> bool:
     """Whether two lists of findings agree in all categories."""
 
     def categories(findings):
@@ -160,7 +161,8 @@ def same(one, other):
     return categories(one) == categories(other)
 
 
-def same_draws(one, other):
+def same_draws(one: dict[str, Field], other: dict[str, Field]) -> bool:
+    """Whether two readings have equal multipliers."""
     return one.keys() == other.keys() and all(
         np.array_equal(np.isnan(one[k].values), np.isnan(other[k].values))
         and np.nanmax(np.abs(one[k].values - other[k].values), initial=0)

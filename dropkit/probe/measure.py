@@ -13,7 +13,7 @@ from dropkit.probe.finding import (
     in_inference,
     is_coarse,
     noisy,
-    same,
+    same_categories,
     same_draws,
 )
 from dropkit.probe.measurement import OfOutputs, OfRecurrent, measurement_of
@@ -173,7 +173,7 @@ def _in_mode(measurement, mode, start, calls, fields):
     finally:
         measurement.mode("eager")
     there = measurement.fields(observed)
-    if not same(noisy(fields), noisy(there)):
+    if not same_categories(noisy(fields), noisy(there)):
         sites = ", ".join(f.site for f in noisy(there)) or "none"
         return f"differs: noise at {sites}"
     draws = "same draws" if same_draws(fields, there) else "other draws"

@@ -199,7 +199,9 @@ def _match(findings, recurrent):
 
 def _variant(rule, findings):
     """The rule's name with what it leaves free."""
-    finding, name = findings[0], rule.name
+    # The one that the name speaks of.
+    finding = next((f for f in findings if f.site in rule.sites), findings[0])
+    name = rule.name
     if "gates" not in finding.sharing:
         for word in (" (tied)", " (untied)", ", tied", ", untied"):
             name = name.replace(word, "")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dropkit.probe.cells.base import READERS, START, WRITE, Cell, Run
-from dropkit.probe.cells.inside import Inside, before, differs, divide
+from dropkit.probe.cells.inside import (
+    Inside,
+    before,
+    differs,
+    divide,
+    reaches_all,
+)
 
 
 class GRU(Cell):
@@ -54,7 +60,10 @@ class GRU(Cell):
         y, (last_state,) = runs["hold"]
         if differs(y, 1, self.tolerance):
             if differs(last_state, 1, self.tolerance):
-                known.hidden = divide(y, before(y, 1.0))
+                carried = divide(y, before(y, 1.0))
+                written = runs["write"][0] / self.act.at(WRITE)
+                is_new = reaches_all(carried, written, self.tolerance)
+                setattr(known, "hidden" if is_new else "carry", carried)
             else:
                 known.output = y
         y, _ = runs["modulate"]
@@ -71,7 +80,7 @@ class GRU(Cell):
     def readings(self, runs, known):
         y, _ = runs["read"]
         new = self.new_state(y, known, 1.0)
-        old = before(divide(y, known.output), 1.0)
+        old = known.carry * before(divide(y, known.output), 1.0)
         own = divide(new, known.candidate)
         gate, act = self.gate, self.act
         return {

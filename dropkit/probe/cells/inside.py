@@ -16,6 +16,8 @@ class Inside:
         output: Multiplier of the output alone.
         candidate: Multiplier of the candidate.
         cell: Multiplier of the new cell.
+        carry: Multiplier of the old state (GRU) or cell (LSTM) on its way
+            through the gate that carries it over.
         keep_state: Fraction of the old state that is kept.
         keep_cell: Fraction of the old cell that is kept.
         shows_kept: Whether the state is computed from the cell after zoneout.
@@ -25,6 +27,7 @@ class Inside:
     output: np.ndarray | float = 1.0
     candidate: np.ndarray | float = 1.0
     cell: np.ndarray | float = 1.0
+    carry: np.ndarray | float = 1.0
     keep_state: np.ndarray | float = 0.0
     keep_cell: np.ndarray | float = 0.0
     shows_kept: bool = False
@@ -63,3 +66,20 @@ def differs(values, expected, tolerance) -> bool:
     """Whether any value that was read is another one."""
     values = values[np.isfinite(values)]
     return bool((np.abs(values - expected) > tolerance).any())
+
+
+def reaches_all(carried, written, tolerance) -> bool:
+    """Whether what multiplies a carried value multiplies the written one too.
+
+    Then it acts on the sum of both, the new value.
+
+    Args:
+        carried: Multipliers read where the old value is carried over whole.
+        written: Those read where a new value replaces it.
+        tolerance: Error of reading.
+    """
+    dropped = np.abs(carried) <= tolerance
+    if dropped.any():
+        # The new value may have a candidate with noise of its own.
+        return not differs(written[dropped], 0, tolerance)
+    return not differs(divide(written, carried), 1, 2 * tolerance)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from dropkit.probe.cells.base import START, WRITE, Cell, Run
-from dropkit.probe.cells.inside import Inside, before, differs, divide, unmix
+from dropkit.probe.cells.inside import (
+    Inside,
+    before,
+    differs,
+    divide,
+    reaches_all,
+    unmix,
+)
 
 
 class LSTM(Cell):
@@ -72,7 +79,10 @@ class LSTM(Cell):
         y, (last_state, last_cell) = runs["hold"]
         cells = self.act.inverse(y)
         if differs(last_cell, 1, self.tolerance):
-            known.cell = divide(cells, before(cells, 1.0))
+            carried = divide(cells, before(cells, 1.0))
+            written = self.act.inverse(runs["write"][0]) / self.act.at(WRITE)
+            is_new = reaches_all(carried, written, self.tolerance)
+            setattr(known, "cell" if is_new else "carry", carried)
         elif differs(y, self.source_state, self.tolerance):
             own = differs(y[-1] - last_state, 0, self.tolerance)
             multiplier = divide(y, self.source_state)
@@ -85,7 +95,7 @@ class LSTM(Cell):
 
         y, (_, last_cell) = runs["decay"]
         seen = self.act.inverse(self.new_state(y, known, self.source_state))
-        factor = self.gate.at(self.decay_bias) * known.cell
+        factor = self.gate.at(self.decay_bias) * known.cell * known.carry
         one_step = np.broadcast_to(factor, seen.shape)[0]
         known.shows_kept = differs(seen[0] - one_step, 0, self.tolerance)
         if known.shows_kept:
@@ -106,7 +116,8 @@ class LSTM(Cell):
 
     def _held(self, like, known):
         """The cell of a unit that holds 1."""
-        return np.cumprod(np.broadcast_to(known.cell, like.shape), axis=0)
+        kept = known.cell * known.carry
+        return np.cumprod(np.broadcast_to(kept, like.shape), axis=0)
 
     def _new_cell(self, y, known):
         """The cell before zoneout."""
@@ -130,7 +141,7 @@ class LSTM(Cell):
         new = self._new_cell(y, known)
         own = divide(new, known.cell * known.candidate)
         state = self.new_state(y, known, self.source_state)
-        carried = before(self._carried(new, known), 1.0)
+        carried = known.carry * before(self._carried(new, known), 1.0)
         forget = divide(new, known.cell * carried)
         out = divide(state, self.act.at(self._held(y, known)))
         gate, act = self.gate, self.act
