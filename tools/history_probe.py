@@ -169,6 +169,8 @@ def pretend_keras_3(package: str) -> None:
         convert_to_tensor=tf.convert_to_tensor,
     )
     keras.random = types.SimpleNamespace(SeedGenerator=lambda: None)
+    # Its place before 2.13.
+    keras.saving.custom_object_scope = keras.utils.custom_object_scope
     common = types.ModuleType("keras.src.backend.common")
     common.global_state = types.SimpleNamespace(
         get_global_attribute=lambda name: None,
