@@ -82,7 +82,7 @@ def _model_of(base, layer):
 
     class Model(keras.Model):
         def _step(self, data, training):
-            x, *states = keras.utils.unpack_x_y_sample_weight(data)[0]
+            x, *states = data[0]
             results = base.__call__(
                 layer, x, initial_state=states, training=training
             )
