@@ -6,6 +6,7 @@ import numpy as np
 
 from dropkit.probe.cells.base import READERS, START, WRITE, Cell, Run
 from dropkit.probe.cells.inside import (
+    LEAST,
     Inside,
     before,
     differs,
@@ -81,7 +82,7 @@ class GRU(Cell):
         y, _ = runs["read"]
         new = self.new_state(y, known, 1.0)
         old = known.carry * before(divide(y, known.output), 1.0)
-        own = divide(new, known.candidate)
+        own = divide(new, known.candidate, LEAST)
         gate, act = self.gate, self.act
         return {
             "z": gate.inverse(divide(new, old)) - self.decay_bias,
@@ -142,7 +143,7 @@ class GRUResetBefore(GRU):
         seen = []
         for name in ("read", "calibrate"):
             new = self.new_state(runs[name][0], known, 1.0)
-            own = divide(new, known.candidate)[..., self._witnesses]
+            own = divide(new, known.candidate, LEAST)[..., self._witnesses]
             seen.append(self.act.inverse(own) - self.act.offset)
         reset = np.full(readings["z"].shape, np.nan)
         reset[..., self.both(1)] = self.gate.inverse(divide(*seen))

@@ -6,6 +6,7 @@ import numpy as np
 
 from dropkit.probe.cells.base import START, WRITE, Cell, Run
 from dropkit.probe.cells.inside import (
+    LEAST,
     Inside,
     before,
     differs,
@@ -139,7 +140,7 @@ class LSTM(Cell):
     def readings(self, runs, known):
         y, _ = runs["read"]
         new = self._new_cell(y, known)
-        own = divide(new, known.cell * known.candidate)
+        own = divide(new, known.cell * known.candidate, LEAST)
         state = self.new_state(y, known, self.source_state)
         carried = known.carry * before(self._carried(new, known), 1.0)
         forget = divide(new, known.cell * carried)
