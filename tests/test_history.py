@@ -84,9 +84,11 @@ def test_every_release_has_its_row_and_every_row_its_cases():
     for row in MEASURED:
         found = [(c["layer"], c["arguments"], c["run"]) for c in row.cases]
         assert found == history_probe.cases()
+        assert not [c for c in row.cases if c["error"] or "unread" in c]
 
 
 def test_every_row_says_what_measured_it():
+    assert len({row.probe for row in MEASURED}) == 1
     for row in ROWS:
         assert len(row.probe) == 12 and row.date > "2026"
         if row.not_measured is not None:
@@ -104,12 +106,14 @@ def test_a_mask_in_words():
     case = {"layer": "LSTM", "arguments": "both", "run": "fit"}
     sites = {"input": site("own", "own"), "state": site("shared", "shared")}
     rnn = {**case, "layer": "SimpleRNN", "sites": {"input": site("shared")}}
-    cases = [{**case, "sites": sites}, rnn]
+    gru = {**case, "layer": "GRU", "sites": {"carry": site("own")}}
+    cases = [{**case, "sites": sites}, rnn, {**gru, "run": "graph"}]
     row = dk.data.KerasRelease("keras", "3.0", "2026-01-01", "", cases)
     assert row.mask("input", "both") == "step untied 0.25"
     assert row.mask("state", "both") == "fixed tied 0.25"
     assert row.mask("input", "both", layer="SimpleRNN") == "fixed 0.25"
     assert row.mask("state", "both", layer="SimpleRNN") == "none"
+    assert row.mask("carry", "both", "graph", "GRU") == "step 0.25"
     with pytest.raises(ValueError, match="no such case. Received: layer='GRU'"):
         row.case("GRU", "both", "fit")
 

@@ -10,6 +10,7 @@ from variants import FULL
 import dropkit as dk
 from dropkit.plot import display
 from dropkit.plot.unrolled import Mark, Scheme, arrows, scheme, unrolled_alt
+from dropkit.probe import Finding, Noise, Report
 from dropkit.recurrent import as_method
 
 INK = "#333333"
@@ -105,6 +106,28 @@ def test_all_of_it_is_inside_the_figure():
     assert box.x0 > -0.05 and box.x1 < figure.get_figwidth() + 0.05
     assert box.y0 > -0.05 and box.y1 < figure.get_figheight() + 0.05
     assert min(t.get_fontsize() for t in figure.axes[0].texts) >= 8
+
+
+@pytest.mark.parametrize("kind, keep", [("LSTM", "cell"), ("GRU", "state")])
+def test_what_is_carried_over_is_an_arrow_inside_the_cell(kind, keep):
+    """On the line of the memory; beside the one of zoneout, if both act."""
+    both = [
+        Finding(site, Noise("bernoulli"), {"time": "shared"})
+        for site in ("carry", f"keep_{keep}")
+    ]
+    heights = []
+    for findings in (both[:1], both[1:], both):
+        report = Report(kind, kind, "none known", tuple(findings))
+        colored = [
+            a for a in patches(dk.plot.unrolled(report)) if not is_plain(a)
+        ]
+        boxes = [a.get_path().get_extents() for a in colored]
+        heights.append([round((b.y0 + b.y1) / 2, 3) for b in boxes])
+    alone, kept, beside = heights
+    assert alone == kept and len(alone) == 3
+    assert len(set(beside)) == 2 and alone[0] not in beside
+    assert unrolled_alt(report).count("one mask for all steps") == 2
+    assert "what is carried over" in unrolled_alt(report)
 
 
 def test_wrong_sources():

@@ -169,6 +169,13 @@ def test_categories_do_not_depend_on_the_seed(name):
         assert binomial_tail(missed, len(inside), 0.05) > 1e-6
 
 
+def test_a_multiplier_near_0_hides_what_it_multiplies():
+    """With this seed one is so small that a closed gate shows beside it."""
+    report = dk.probe(MAKERS["semeniuta"](27))
+    assert report.method == "Semeniuta per step, Gaussian"
+    assert [f.site for f in report.findings] == ["candidate"]
+
+
 # Names
 
 

@@ -71,9 +71,8 @@ class Wrong(layers.LSTMCell):
                 _, (h, c) = super().call(inputs, states)
                 h = h * self.mask(h)
                 return h, [h, c]
-            if self.fault == "inverted cell":
-                _, (h, c) = super().call(inputs, states)
-                return h, [h, c * self.mask(c)]
+            if self.fault == "carried cell":
+                return super().call(inputs, [h, c * self.mask(c)])
             h = h * self.mask(h)
         return super().call(inputs, [h, c])
 
@@ -107,6 +106,107 @@ def test_dropout_of_the_new_state_is_told_from_dropout_on_its_way():
     report = dk.probe(layers.RNN(Wrong(3, "new state")))
     assert [f.site for f in report.findings] == ["hidden"]
     assert report.method == "naive dropout of the new state, per step"
+
+
+class CarryDropped(layers.GRUCell):
+    """A GRU cell that drops what its update gate carries over.
+
+    With ``also="gates"`` the gates see the dropped state too, as in the first
+    releases of Keras 3; with ``also="candidate"`` a mask of its own drops the
+    candidate.
+    """
+
+    def __init__(self, units, also="", **kwargs):
+        super().__init__(units, **kwargs)
+        self.also = also
+        self.generator = keras.random.SeedGenerator(3)
+
+    def mask(self, like, rate=RATE):
+        draws = keras.random.uniform(like.shape, seed=self.generator)
+        return keras.ops.cast(draws >= rate, like.dtype) / (1 - rate)
+
+    def call(self, inputs, states, training=False):
+        if not training:
+            return super().call(inputs, states)
+        h = states[0]
+        dropped = h * self.mask(h)
+        if self.also == "gates":
+            return super().call(inputs, [dropped])
+        units = slice(self.units)
+        bias = keras.ops.reshape(self.bias, (-1, 3 * self.units))
+        z = self.recurrent_activation(
+            keras.ops.matmul(inputs, self.kernel[:, units])
+            + keras.ops.matmul(h, self.recurrent_kernel[:, units])
+            + keras.ops.sum(bias[:, units], axis=0)
+        )
+        written = super().call(inputs, states)[0] - z * h
+        if self.also == "candidate":
+            written = written * self.mask(h, 0.25)
+        new = z * dropped + written
+        return new, [new]
+
+    def get_config(self):
+        return {**super().get_config(), "also": self.also}
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+@pytest.mark.parametrize(
+    "also, rates",
+    [
+        ("", {"carry": RATE}),
+        ("gates", {"carry": RATE, "state": RATE}),
+        ("candidate", {"candidate": 0.25, "carry": RATE}),
+    ],
+)
+def test_the_carried_state_is_a_site_of_its_own(also, rates, reset_after):
+    cell = CarryDropped(3, also, reset_after=reset_after)
+    report = dk.probe(layers.RNN(cell))
+    assert [f.site for f in report.findings] == list(rates)
+    for found in report.findings:
+        assert found.noise_name == "bernoulli inverted"
+        assert abs(found.noise.rate - rates[found.site]) < 2e-3
+        low, high = found.noise.counted[1:]
+        assert low < rates[found.site] < high
+        assert {"calls", "batch", "time", "features"} <= {*found.sharing}
+        assert found.shared <= {"gates"}
+    assert report.method == "none known"
+    assert "site: carry" in report.differences
+    assert report.specification == {}
+    assert report.inference == "identity"
+
+
+def test_the_nearest_of_a_gru_that_drops_its_state_everywhere_is_gal():
+    report = dk.probe(layers.RNN(CarryDropped(3, "gates")))
+    assert report.nearest == "Gal per step, tied (naive)"
+    assert report.differences == ("site: carry",)
+
+
+def test_the_carried_cell_is_told_from_the_new_cell():
+    report = dk.probe(layers.RNN(Wrong(3, "carried cell")))
+    assert [f.site for f in report.findings] == ["carry"]
+    assert abs(report.site("carry").noise.rate - RATE) < 1e-3
+    assert report.method == "none known"
+
+
+class NewStateDropped(layers.GRUCell):
+    """A GRU cell that drops its new state."""
+
+    def call(self, inputs, states, training=False):
+        new, _ = super().call(inputs, states)
+        if training:
+            new = keras.random.dropout(new, RATE)
+        return new, [new]
+
+
+def test_the_new_state_of_a_gru_is_told_from_the_carried_one():
+    """Also in a session where nothing has drawn from Keras's generator."""
+    state = keras.src.backend.common.global_state
+    generator = state.get_global_attribute("global_seed_generator")
+    state.set_global_attribute("global_seed_generator", None)
+    report = dk.probe(layers.RNN(NewStateDropped(3)))
+    assert [f.site for f in report.findings] == ["hidden"]
+    assert state.get_global_attribute("global_seed_generator") is None
+    state.set_global_attribute("global_seed_generator", generator)
 
 
 class WrongDropout(layers.Layer):

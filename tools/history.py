@@ -31,13 +31,27 @@ CHILD = ROOT / "tools/history_probe.py"
 PYTHON = "3.11"
 LIMIT = 1800  # seconds
 
-# The newest Keras 2, and releases of Keras 3 around each change of meaning.
+# Keras 2 before and after it became tf_keras, and one release of each minor
+# version of Keras 3.
 RELEASES = (
+    ("keras", "2.12.0"),
+    ("tf_keras", "2.15.1"),
     ("tf_keras", "2.21.0"),
     ("keras", "3.0.5"),
+    ("keras", "3.1.1"),
+    ("keras", "3.2.1"),
     ("keras", "3.3.3"),
+    ("keras", "3.4.1"),
+    ("keras", "3.5.0"),
+    ("keras", "3.6.0"),
     ("keras", "3.7.0"),
     ("keras", "3.8.0"),
+    ("keras", "3.9.2"),
+    ("keras", "3.10.0"),
+    ("keras", "3.11.3"),
+    ("keras", "3.12.4"),
+    ("keras", "3.13.2"),
+    ("keras", "3.14.1"),
     ("keras", "3.15.1"),
 )
 
@@ -45,7 +59,7 @@ RELEASES = (
 def probe_version() -> str:
     """Returns a digest of the code that measures."""
     digest = hashlib.sha256(CHILD.read_bytes())
-    for path in sorted((ROOT / "dropkit/probe").glob("*.py")):
+    for path in sorted((ROOT / "dropkit/probe").rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

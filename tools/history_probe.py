@@ -82,7 +82,7 @@ def _model_of(base, layer):
 
     class Model(keras.Model):
         def _step(self, data, training):
-            x, *states = keras.utils.unpack_x_y_sample_weight(data)[0]
+            x, *states = data[0]
             results = base.__call__(
                 layer, x, initial_state=states, training=training
             )
@@ -168,6 +168,9 @@ def pretend_keras_3(package: str) -> None:
         convert_to_numpy=lambda x: tf.convert_to_tensor(x).numpy(),
         convert_to_tensor=tf.convert_to_tensor,
     )
+    keras.random = types.SimpleNamespace(SeedGenerator=lambda: None)
+    # Its place before 2.13.
+    keras.saving.custom_object_scope = keras.utils.custom_object_scope
     common = types.ModuleType("keras.src.backend.common")
     common.global_state = types.SimpleNamespace(
         get_global_attribute=lambda name: None,

@@ -12,7 +12,7 @@ from dropkit.audit import experiments
 from dropkit.audit.evidence import Evidence, built_shape
 from dropkit.audit.fault import Fault, direct, of
 from dropkit.audit.walk import SITES
-from dropkit.probe.recurrent import directions
+from dropkit.probe.layouts import directions
 from dropkit.probe.subject import clone
 
 # A rate that half precision rounds by less than this part is near enough.

@@ -22,7 +22,7 @@ from dropkit.audit.walk import (
 )
 from dropkit.probe import Report, probe
 from dropkit.probe.anylayer import SHAPES
-from dropkit.probe.recurrent import directions, is_recurrent
+from dropkit.probe.layouts import directions, is_recurrent
 from dropkit.probe.subject import first_line
 
 # What a probe of a recurrent layer sets to its own values.

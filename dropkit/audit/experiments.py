@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dropkit.probe.recurrent import directions
+from dropkit.probe.layouts import directions
 from dropkit.probe.subject import clone
 
 # Independent draws in half precision; see `HALF_ERROR` in the rules.

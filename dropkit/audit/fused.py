@@ -18,7 +18,7 @@ import importlib
 import keras
 import tensorflow as tf
 
-from dropkit.probe.recurrent import directions
+from dropkit.probe.layouts import directions
 from dropkit.probe.subject import clone
 
 

@@ -11,7 +11,7 @@ from dropkit.audit import experiments
 from dropkit.audit.evidence import Evidence, built_shape, features
 from dropkit.audit.fault import Fault, direct, of
 from dropkit.audit.walk import is_known
-from dropkit.probe.recurrent import is_recurrent
+from dropkit.probe.layouts import is_recurrent
 
 # A real step taken for padding less often than this harms nobody.
 RARE_STEP = 1e-4

@@ -11,7 +11,7 @@ from dropkit.audit.evidence import Evidence
 from dropkit.audit.fault import Fault, of
 from dropkit.audit.walk import SITES, cells
 from dropkit.probe import probe
-from dropkit.probe.recurrent import directions, is_recurrent
+from dropkit.probe.layouts import directions, is_recurrent
 from dropkit.probe.subject import clone
 from dropkit.recurrent import GRU, LSTM, SimpleRNN
 

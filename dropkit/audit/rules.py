@@ -38,7 +38,7 @@ class Rule:
 
 RULES = (
     Rule("fused-path", recurrence.loses_fused_path, None),
-    Rule("before-masking", order.before_masking, None),
+    Rule("before-masking", order.before_masking, "standard"),
     Rule("rate-one", recurrence.rate_of_one_is_ignored, None),
     Rule("fixed-batch", order.fixed_batch, "noise_shape"),
     Rule(

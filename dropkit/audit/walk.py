@@ -10,7 +10,7 @@ import dataclasses
 
 import keras
 
-from dropkit.probe.recurrent import directions, is_recurrent
+from dropkit.probe.layouts import directions, is_recurrent
 from dropkit.stream import Stream
 
 # Where Keras's recurrent layers put the noise of an argument.

@@ -68,7 +68,8 @@ class KerasRelease:
         """Returns a mask in words: over time, over gates, its rate.
 
         Args:
-            site: `"input"` or `"state"`.
+            site: `"input"`, `"state"`, or `"carry"`: what the update gate of a
+                GRU carries over.
             arguments: As in `case`.
             run: As in `case`.
             layer: As in `case`.

@@ -18,6 +18,7 @@ _STEPS = 3
 _WORDS = {
     "input": "the input",
     "state": "the state on its way into the gates",
+    "carry": "what is carried over",
     "candidate": "the candidate",
     "cell": "the new cell",
     "hidden": "the new state",
@@ -310,11 +311,16 @@ def _draw_step(panel, kind, step, noisy):
     _draw_line(panel, "h", _STATE_LINE, step, state)
     if kind == "LSTM":
         _draw_line(panel, "c", _CELL_LINE, step, noisy.get(("cell", step - 1)))
-    inside = ((x - _HALF, 0), (x + _HALF, 0))
-    for site, line in (("keep_state", _STATE_LINE), ("keep_cell", _CELL_LINE)):
-        if site in at:
-            ends = [(end, line) for end, _ in inside]
-            _arrows(panel, *ends, at[site])
+    inside = {
+        _STATE_LINE: at.get("keep_state", []),
+        _CELL_LINE: at.get("keep_cell", []),
+    }
+    memory = _CELL_LINE if kind == "LSTM" else _STATE_LINE
+    inside[memory] = inside[memory] + at.get("carry", [])
+    for line, found in inside.items():
+        if found:
+            ends = (x - _HALF, line), (x + _HALF, line)
+            _arrows(panel, *ends, found, spread="y")
     if "candidate" in at:
         _arrows(panel, (x - 0.3, -0.12), (x + 0.1, 0.2), at["candidate"])
         panel.text(x - 0.34, -0.12, "$g$", ha="right", va="center", fontsize=9)

@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from dropkit.probe.finding import Finding
 from dropkit.probe.measure import report as _report
-from dropkit.probe.names import Finding
 from dropkit.probe.report import Report
 from dropkit.probe.subject import MODES, restored, untouched_randomness
 from dropkit.probe.verdict import Noise

@@ -8,46 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from dropkit.probe.verdict import Noise
+from dropkit.probe.finding import Finding
 
 INVERTED, RAW = "bernoulli inverted", "bernoulli raw"
 GAUSSIAN, ZONEOUT = "gaussian", "zoneout"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """What was found at one site.
-
-    Args:
-        site: ``"input"``, ``"state"``, ``"candidate"``, ``"cell"``,
-            ``"hidden"``, ``"output"``, ``"keep_state"``, ``"keep_cell"``,
-            ``"input weights"``, ``"recurrent weights"``, ``"weights"``, or
-            ``"word types"``.
-        noise: The noise in training.
-        sharing: For each of ``"calls"``, ``"batch"``, ``"time"``,
-            ``"gates"``, ``"features"`` and so on: ``"shared"``, ``"own"`` or
-            ``"undetermined: why"``. Axes that the site does not have, or that
-            have one entry, are left out.
-        inference: ``"identity"``, ``"mean"`` (a constant multiplier: the mean
-            of the noise), ``"active"`` or ``"undetermined: why"``.
-        detail: The constant of ``"mean"``, in words.
-    """
-
-    site: str
-    noise: Noise
-    sharing: dict[str, str]
-    inference: str = "identity"
-    detail: str = ""
-
-    @property
-    def noise_name(self) -> str:
-        """Kind and scale in one word or two."""
-        return " ".join(filter(None, (self.noise.kind, self.noise.scale)))
-
-    @property
-    def shared(self) -> frozenset[str]:
-        """The axes that share a draw."""
-        return frozenset(a for a, v in self.sharing.items() if v == "shared")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +199,9 @@ def _match(findings, recurrent):
 
 def _variant(rule, findings):
     """The rule's name with what it leaves free."""
-    finding, name = findings[0], rule.name
+    # The one that the name speaks of.
+    finding = next((f for f in findings if f.site in rule.sites), findings[0])
+    name = rule.name
     if "gates" not in finding.sharing:
         for word in (" (tied)", " (untied)", ", tied", ", untied"):
             name = name.replace(word, "")

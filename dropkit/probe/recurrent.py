@@ -1,8 +1,7 @@
 """Level 2: recurrent layers, whose sites are inside.
 
 A layer's weights are set so that each site can be read from its outputs; see
-:mod:`dropkit.probe.cells`. What is known of a layer is its weight layout: the
-shapes, the order of the gates, the activations. No dropout argument is read.
+:mod:`dropkit.probe.cells`.
 """
 
 from __future__ import annotations
@@ -15,106 +14,17 @@ import numpy as np
 from dropkit.probe import cells
 from dropkit.probe.activation import Unreadable
 from dropkit.probe.field import Field
-from dropkit.probe.subject import Subject, clone, restored
+from dropkit.probe.finding import KEPT
+from dropkit.probe.layouts import (
+    adapter_class,
+    directions,
+    kind_of,
+    reading_copy,
+)
+from dropkit.probe.subject import Subject, restored
 
 BATCH, TIME, FEATURES = 6, 3, 16
 SPACE = (2, 3)
-# Sites whose values are fractions of an old value.
-KEPT = ("keep_state", "keep_cell")
-CELLS = {
-    "LSTM": (keras.layers.LSTM, keras.layers.LSTMCell),
-    "GRU": (keras.layers.GRU, keras.layers.GRUCell),
-    "SimpleRNN": (keras.layers.SimpleRNN, keras.layers.SimpleRNNCell),
-}
-CONVOLUTIONS = (
-    keras.layers.ConvLSTM1D,
-    keras.layers.ConvLSTM2D,
-    keras.layers.ConvLSTM3D,
-)
-_SHAPE_KEYS = {
-    "use_bias": True,
-    "kernel_initializer": "zeros",
-    "recurrent_initializer": "zeros",
-    "bias_initializer": "zeros",
-    "unit_forget_bias": False,
-    "kernel_size": 1,
-    "strides": 1,
-    "dilation_rate": 1,
-    "padding": "same",
-    "data_format": "channels_last",
-}
-
-
-def is_recurrent(layer) -> bool:
-    """Whether a layer is recurrent, with or without an adapter."""
-    return isinstance(
-        layer,
-        (keras.layers.RNN, keras.layers.Bidirectional, *CONVOLUTIONS),
-    )
-
-
-def directions(layer):
-    """Returns the one or two recurrent layers that hold the weights."""
-    if isinstance(layer, keras.layers.Bidirectional):
-        return [layer.forward_layer, layer.backward_layer]
-    return [layer]
-
-
-def kind_of(layer) -> str:
-    """Returns the weight layout: a key of ``CELLS``, or ``"ConvLSTM"``.
-
-    Raises:
-        Unreadable: if the layout is unknown.
-    """
-    kinds = {_kind(each) for each in directions(layer)}
-    if len(kinds) > 1:
-        raise Unreadable(f"its directions are of two kinds, {sorted(kinds)}")
-    return kinds.pop()
-
-
-def _kind(layer):
-    if isinstance(layer, CONVOLUTIONS):
-        return "ConvLSTM"
-    cell = getattr(layer, "cell", layer)
-    for kind, classes in CELLS.items():
-        if isinstance(layer, classes) or isinstance(cell, classes):
-            return kind
-    raise Unreadable(
-        f"there is no adapter for a {type(cell).__name__}, only for the "
-        "weights of an LSTM, GRU, SimpleRNN or ConvLSTM"
-    )
-
-
-def _resize(config, kind):
-    """Changes the shapes in a config, its own or that of a layer inside."""
-    for inner in ("layer", "backward_layer", "cell"):
-        if isinstance(config.get(inner), dict):
-            config[inner].pop("build_config", None)
-            _resize(config[inner]["config"], kind)
-    for width in ("units", "filters"):
-        if width in config:
-            adapter = _adapter_class(kind, config.get("reset_after", True))
-            config[width] = FEATURES * adapter.groups()
-    for key, value in _SHAPE_KEYS.items():
-        if key in config:
-            if isinstance(config[key], (list, tuple)):
-                value = [value] * len(config[key])
-            config[key] = value
-
-
-def _adapter_class(kind, reset_after):
-    if kind == "GRU" and not reset_after:
-        return cells.GRUResetBefore
-    return getattr(cells, kind.removeprefix("Conv"))
-
-
-def _copy_path(layer, copy):
-    """Copies what Keras leaves out of its config: which loop to run."""
-    if hasattr(layer, "use_cudnn"):
-        copy.use_cudnn = layer.use_cudnn
-    cell = getattr(layer, "cell", None)
-    if hasattr(cell, "implementation"):
-        copy.cell.implementation = cell.implementation
 
 
 class Recurrent:
@@ -139,11 +49,7 @@ class Recurrent:
                 )
             self.layer = layer
         else:
-            self.layer = clone(layer, lambda c: _resize(c, self.kind))
-            for old, new in zip(
-                directions(layer), directions(self.layer), strict=True
-            ):
-                _copy_path(old, new)
+            self.layer = reading_copy(layer, self.kind, FEATURES)
         self._parts = directions(self.layer)
         self._is_convolution = self.kind == "ConvLSTM"
         if self._is_convolution and in_place:
@@ -164,7 +70,7 @@ class Recurrent:
         self._weights = weights
         features = int(np.prod(weights[0].shape[:-1]))
         units = int(weights[1].shape[-2])
-        adapter = _adapter_class(self.kind, getattr(cell, "reset_after", True))
+        adapter = adapter_class(self.kind, getattr(cell, "reset_after", True))
         gates = len(adapter.gates)
         if tuple(weights[1].shape[-2:]) != (units, gates * units):
             raise Unreadable(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import html
 
-from dropkit.probe.names import Finding
+from dropkit.probe.finding import Finding
 
 SITES = {
     "input": "input x_t",
     "state": "state h_{t-1}, on its way into the gates",
+    "carry": "old state or cell, on its way through the gate that carries it",
     "candidate": "candidate g_t",
     "cell": "new cell c_t",
     "hidden": "new state h_t, output and memory",

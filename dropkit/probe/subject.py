@@ -25,6 +25,11 @@ def untouched_randomness():
     python, numpy = random.getstate(), np.random.get_state()
     generator = global_state.get_global_attribute(_GLOBAL_SEEDS)
     seed = None if generator is None else generator.state.numpy()
+    if generator is None:
+        # It would appear with the first draw, which could not be repeated.
+        global_state.set_global_attribute(
+            _GLOBAL_SEEDS, keras.random.SeedGenerator()
+        )
     try:
         yield
     finally:
