@@ -19,7 +19,7 @@ class Advice:
         layers: Paths of the layers it is about.
         reason: What was found and why it matters.
         change: What to do.
-        chapter: The page of the book to read; empty where there is none.
+        chapter: The page of the book to read.
     """
 
     rule: str
@@ -29,10 +29,9 @@ class Advice:
     chapter: str
 
     def __str__(self):
-        read = f" Read: {self.chapter}." if self.chapter else ""
         return (
             f"[{self.rule}] {', '.join(self.layers)}: {self.reason} "
-            f"{self.change}{read}"
+            f"{self.change} Read: {self.chapter}."
         )
 
 

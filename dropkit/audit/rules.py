@@ -22,35 +22,34 @@ class Rule:
     Args:
         name: The rule's name.
         find: Function of the evidence; yields faults.
-        page: The page in ``book/`` to read, without its ending; None where
-            the book has none.
+        page: The page in ``book/`` to read, without its ending.
     """
 
     name: str
     find: Callable[[Evidence], Iterator[Fault]]
-    page: str | None
+    page: str
 
     @property
     def chapter(self) -> str:
-        """The page as the advice names it; empty where there is none."""
-        return "" if self.page is None else f"book/{self.page}"
+        """The page as the advice names it."""
+        return f"book/{self.page}"
 
 
 RULES = (
-    Rule("fused-path", recurrence.loses_fused_path, None),
+    Rule("fused-path", recurrence.loses_fused_path, "fast"),
     Rule("before-masking", order.before_masking, "standard"),
-    Rule("rate-one", recurrence.rate_of_one_is_ignored, None),
+    Rule("rate-one", recurrence.rate_of_one_is_ignored, "folklore"),
     Rule("fixed-batch", order.fixed_batch, "noise_shape"),
     Rule(
         "untied-input",
         recurrence.input_mask_is_untied,
-        "history",
+        "input_recurrent",
     ),
     Rule("same-seed", draws.same_seed, "standard"),
     Rule("time-distributed", order.redrawn_per_step, "spatial"),
     Rule("training-true", order.training_true_is_ignored, "standard"),
     Rule("replicas", draws.replicas_share_masks, "standard"),
-    Rule("batch-normalization", order.before_batch_normalization, None),
+    Rule("batch-normalization", order.before_batch_normalization, "folklore"),
     Rule("unbounded", recurrence.unbounded_recurrence, "lstm"),
     Rule("mixed-precision", draws.loses_mixed_precision, "spatial"),
     Rule("half-rate", draws.rate_is_rounded, "standard"),
