@@ -142,6 +142,7 @@ def name_of(findings: list[Finding], recurrent: bool) -> Match:
     Returns:
         A ``Match``.
     Example:
+        >>> from dropkit.probe.finding import Noise
         >>> spatial = Finding(
         ...     "input", Noise("bernoulli", "inverted", 2.0, 0.5),
         ...     {"calls": "own", "batch": "own", "time": "shared",
