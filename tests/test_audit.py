@@ -120,8 +120,18 @@ def test_every_rule_has_a_pair_and_a_page():
     assert {rule.page for rule in RULES} <= pages
 
 
+def skip_where_refused(rule):
+    """Older versions of Keras raise at a rate of 1 instead of ignoring it."""
+    if rule == "rate-one":
+        try:
+            keras.random.dropout(np.ones(2, "float32"), 1.0)
+        except ValueError:
+            pytest.skip("this Keras refuses a rate of 1")
+
+
 @pytest.mark.parametrize("rule", PAIRS)
 def test_the_fault_is_found_and_nothing_else(rule):
+    skip_where_refused(rule)
     (advice,) = dk.audit(PAIRS[rule][0]()).advice
     assert advice.rule == rule
     assert advice.layers[0].endswith("a")
@@ -235,6 +245,7 @@ MORE = {
 @pytest.mark.parametrize("case", MORE)
 def test_more_faults(case):
     rule, make = MORE[case]
+    skip_where_refused(rule)
     (advice,) = dk.audit(make()).advice
     assert advice.rule == rule
     assert advice.layers[0].endswith("a")

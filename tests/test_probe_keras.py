@@ -202,6 +202,7 @@ def test_input_dropout_is_tied_by_default(name, arguments, gates):
     report = dk.probe(getattr(layers, name)(4, dropout=0.3, **arguments))
     given = report.site("input").sharing
     assert given["gates"] == gates and given["time"] == "shared"
+    assert given["batch"] == "own"
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])

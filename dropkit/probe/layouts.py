@@ -113,5 +113,7 @@ def _copy_path(layer, copy):
     if hasattr(layer, "use_cudnn"):
         copy.use_cudnn = layer.use_cudnn
     cell = getattr(layer, "cell", None)
-    if hasattr(cell, "implementation"):
-        copy.cell.implementation = cell.implementation
+    # With implementation 1 a cell indexes a list of so many masks.
+    for name in ("implementation", "dropout_mask_count"):
+        if hasattr(cell, name):
+            setattr(copy.cell, name, getattr(cell, name))
