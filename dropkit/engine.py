@@ -16,7 +16,16 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dropkit.loops import Product, Projection, Steps, length, mix
+from dropkit.loops import (
+    Product,
+    Projection,
+    Steps,
+    length,
+    mix,
+    read,
+    stack,
+    write,
+)
 from dropkit.sites import Sites
 
 
@@ -26,14 +35,14 @@ class Cell:
 
     Args:
         gates: Number of gates.
-        forward: Function of the projected inputs ``Z``, the recurrent
-            product, the biases, the initial states, and the sites.
+        forward: Function of the groups of the projected inputs ``Z``, the
+            recurrent product, the biases, the initial states, and the sites.
             Returns a list: for each state all its values, the initial one in
             front, ``(T + 1, B, U)``; then what else the backward loop needs.
         backward: Function of the gradient of all ``h_t``, those of the other
             last states, the list of `forward`, the recurrent product and the
-            sites. Returns the gradients of ``Z``, of the recurrent product's
-            result, and of each initial state.
+            sites. Returns the gradients of ``Z`` and of the recurrent
+            product's result, both in groups, and of each initial state.
     """
 
     gates: int
@@ -110,10 +119,6 @@ def function(cell: Cell, sites: Sites, compiled: bool = False) -> Callable:
     return run
 
 
-def _write(arrays, t, values):
-    return [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
-
-
 def _over_time(multiplier):
     return 1 if multiplier is None else multiplier.over_time()
 
@@ -129,18 +134,16 @@ def _lstm_forward(projected, product, bias, h0, c0, at):
         c_t &= k_c c_{t-1} + (1 - k_c) c \qquad
         h_t = k_h h_{t-1} + (1 - k_h)\, o \tanh(c)
 
-    Saves the sigmoids, ``g``, and ``c`` where some of it is not kept.
+    Saves the gates, where ``Z`` was, and ``c`` where some of it is not kept.
     """
-    steps = Steps(length(projected))
-    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
+    steps = Steps(length(projected[0]))
     sites = (at.state, at.candidate, at.cell, at.keep_state, at.keep_cell)
     reads = [steps.read(m) for m in sites]
     both = at.keep_cell is not None or at.keep_state is not None
 
-    def step(t, h, c, hs, cs, *saved):
-        m_h, m_g, m_c, k_h, k_c = (read(t) for read in reads)
-        (z,) = z_of(t)
-        z = z + product.forward(h, m_h)
+    def step(t, h, c, states, gates, saved):
+        m_h, m_g, m_c, k_h, k_c = (site(t) for site in reads)
+        z = product.pack(read(gates, t)) + bias + product.forward(h, m_h)
         sigmoid, tanh = product.split(z, 3, 1)
         s, g = tf.sigmoid(sigmoid), product.one(tf.tanh(tanh))
         i, f, o = map(product.one, product.split(s, 1, 1, 1))
@@ -149,45 +152,48 @@ def _lstm_forward(projected, product, bias, h0, c0, at):
             new = new * m_c
         h = mix(k_h, h, o * tf.tanh(new))
         c = mix(k_c, c, new)
-        states = _write((hs, cs), t + 1, (h, c))
-        values = (s, g, new) if both else (s, g)
-        return h, c, *states, *_write(saved, t, values)
+        states = write(states, t + 1, [h, c])
+        gates = write(gates, t, product.groups([i, f, o, g]))
+        return h, c, states, gates, write(saved, t, [new] * both)
 
-    saved = [steps.empty(projected.dtype) for _ in range(3 if both else 2)]
-    initial = (h0, c0, steps.after(h0), steps.after(c0), *saved)
-    _, _, *saved = steps.loop(step, initial)
-    return [array.stack() for array in saved]
+    states = [steps.after(h0), steps.after(c0)]
+    saved = [steps.empty(h0.dtype)] * both
+    initial = (h0, c0, states, steps.arrays(projected), saved)
+    _, _, states, gates, saved = steps.loop(step, initial)
+    return stack([*states, *saved, *gates])
 
 
 def _lstm_backward(dH, dc, saved, product, at):
-    _, C, S, G, *N = saved
-    new = (N[0], 0) if N else (C, 1)
+    both = at.keep_cell is not None or at.keep_state is not None
+    C, *gates = saved[1:]
+    new = (gates.pop(0), 0) if both else (C, 1)
     steps = Steps(length(dH))
     reads = [steps.read(m) for m in (at.state, at.keep_state, at.keep_cell)]
 
-    def coefficients(S, G, N, before, m_g, m_c):
+    def coefficients(new, before, *gates_and_sites):
         """Of (dc, dc, dh, dc) in dz; of dh in dc; of dc in the old dc."""
+        *gates, m_g, m_c = gates_and_sites
         m_g, m_c = (1 if m is None else m for m in (m_g, m_c))
-        i, f, o = map(product.one, product.split(S, 1, 1, 1))
-        tanh_n = tf.tanh(N)
+        i, f, o, g = product.gates(gates)
+        tanh_n = tf.tanh(new)
         into_z = [
-            G * m_g * i * (1 - i) * m_c,
+            g * m_g * i * (1 - i) * m_c,
             before * f * (1 - f) * m_c,
             tanh_n * o * (1 - o),
-            i * (1 - G * G) * m_g * m_c,
+            i * (1 - g * g) * m_g * m_c,
         ]
         return product.join(into_z), o * (1 - tanh_n * tanh_n), f * m_c
 
-    read = steps.reader(
+    factors = steps.reader(
         coefficients,
-        [(S, 0), (G, 0), new, (C, 0)],
+        [new, (C, 0), *((gate, 0) for gate in gates)],
         [at.candidate, at.cell],
     )
     dHs = steps.array(dH)
 
     def step(t, dh, dc, out):
-        p, a, fc = read(t)
-        m_h, k_h, k_c = (read(t) for read in reads)
+        p, a, fc = factors(t)
+        m_h, k_h, k_c = (site(t) for site in reads)
         dh = dh + dHs.read(t)
         dq = dh if k_h is None else dh * (1 - k_h)
         dn = dc if k_c is None else dc * (1 - k_c)
@@ -199,11 +205,12 @@ def _lstm_backward(dH, dc, saved, product, at):
             old_h += dh * k_h
         if k_c is not None:
             old_c += dc * k_c
-        return old_h, old_c, out.write(t, dz)
+        return old_h, old_c, write(out, t, product.unpack(dz))
 
-    initial = (tf.zeros_like(dc), dc, steps.empty(dH.dtype))
+    out = [steps.empty(dH.dtype) for _ in gates]
+    initial = (tf.zeros_like(dc), dc, out)
     dh, dc, out = steps.loop(step, initial, backwards=True)
-    dz = out.stack()
+    dz = stack(out)
     return dz, dz, dh, dc
 
 
@@ -221,45 +228,46 @@ def _gru_forward(projected, product, bias, recurrent_bias, h0, at):
         h_t = k_h h_{t-1} + (1 - k_h)\, q
 
     The carry ``z * h_{t-1}`` is not multiplied by ``m_h``, as in Keras.
-    Saves the sigmoids, ``g``, and its part of ``A``.
+    Saves the gates, where ``Z`` was, and the part of ``A`` of ``g``.
     """
-    steps = Steps(length(projected))
-    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
+    steps = Steps(length(projected[0]))
     reads = [steps.read(m) for m in (at.state, at.candidate, at.keep_state)]
 
-    def step(t, h, hs, *saved):
-        m_h, m_g, k_h = (read(t) for read in reads)
+    def step(t, h, hs, gates, parts):
+        m_h, m_g, k_h = (site(t) for site in reads)
         inner = product.forward(h, m_h) + recurrent_bias
         inner_zr, inner_g = product.split(inner, 2, 1)
-        z_zr, z_g = product.split(*z_of(t), 2, 1)
+        outer = product.pack(read(gates, t)) + bias
+        z_zr, z_g = product.split(outer, 2, 1)
         s = tf.sigmoid(z_zr + inner_zr)
         z, r = map(product.one, product.split(s, 1, 1))
         a = product.one(inner_g)
         g = tf.tanh(product.one(z_g) + r * a)
         h = mix(k_h, h, z * h + (1 - z) * (g if m_g is None else g * m_g))
-        return h, hs.write(t + 1, h), *_write(saved, t, (s, g, a))
+        gates = write(gates, t, product.groups([z, r, g]))
+        return h, hs.write(t + 1, h), gates, parts.write(t, a)
 
-    saved = [steps.empty(projected.dtype) for _ in range(3)]
-    _, *saved = steps.loop(step, (h0, steps.after(h0), *saved))
-    return [array.stack() for array in saved]
+    arrays = steps.after(h0), steps.arrays(projected), steps.empty(h0.dtype)
+    _, hs, gates, parts = steps.loop(step, (h0, *arrays))
+    return stack([hs, parts, *gates])
 
 
 def _gru_backward(dH, saved, product, at):
-    H, S, G, A = saved
-    z, r = map(product.one, product.split(S, 1, 1))
+    H, A, *gates = saved
+    z, r, g = product.gates(gates)
     m_g = _over_time(at.candidate)
-    into_g = (1 - z) * m_g * (1 - G * G)
-    into_z = (H[:-1] - G * m_g) * z * (1 - z)
+    into_g = (1 - z) * m_g * (1 - g * g)
+    into_z = (H[:-1] - g * m_g) * z * (1 - z)
     into_r = into_g * A * r * (1 - r)
     # All of these are multiplied by the one gradient dq.
     coefficients = product.join([into_z, into_r, into_g * r])
     steps = Steps(length(dH))
-    arrays = [steps.array(a) for a in (dH, coefficients, z)]
+    arrays = steps.arrays([dH, coefficients, z])
     reads = [steps.read(m) for m in (at.state, at.keep_state)]
 
     def step(t, dh, out):
-        dH_t, p, z_t = (array.read(t) for array in arrays)
-        m_h, k_h = (read(t) for read in reads)
+        dH_t, p, z_t = read(arrays, t)
+        m_h, k_h = (site(t) for site in reads)
         dh = dh + dH_t
         dq = dh if k_h is None else dh * (1 - k_h)
         old = product.backward(p * product.join([dq] * 3), m_h) + dq * z_t
@@ -270,9 +278,8 @@ def _gru_backward(dH, saved, product, at):
     initial = (tf.zeros_like(H[0]), steps.empty(dH.dtype))
     dh, out = steps.loop(step, initial, backwards=True)
     dq = out.stack()
-    inner = coefficients * product.join([dq] * 3)
-    outer = product.join([into_z * dq, into_r * dq, into_g * dq])
-    return outer, inner, dh
+    dz, dr, dg = into_z * dq, into_r * dq, into_g * dq
+    return product.groups([dz, dr, dg]), product.groups([dz, dr, dg * r]), dh
 
 
 GRU = Cell(3, _gru_forward, _gru_backward)
@@ -286,36 +293,34 @@ def _simple_rnn_forward(projected, product, bias, h0, at):
         h_t = k_h h_{t-1} +
         (1 - k_h) \tanh(Z_t + (m_h \odot h_{t-1}) U + b)
 
-    Saves the tanh where some of it is not kept.
+    Saves the tanh, where ``Z`` was, if some of it is not kept.
     """
-    steps = Steps(length(projected))
-    z_of = steps.reader(lambda z: [z + bias], [(projected, 0)], [])
+    steps = Steps(length(projected[0]))
     reads = [steps.read(m) for m in (at.state, at.keep_state)]
     both = at.keep_state is not None
 
-    def step(t, h, hs, *saved):
-        m_h, k_h = (read(t) for read in reads)
-        (z,) = z_of(t)
-        new = tf.tanh(z + product.forward(h, m_h))
+    def step(t, h, hs, zs):
+        m_h, k_h = (site(t) for site in reads)
+        new = tf.tanh(zs.read(t) + bias + product.forward(h, m_h))
         h = mix(k_h, h, new)
-        return h, hs.write(t + 1, h), *_write(saved, t, [new] * both)
+        return h, hs.write(t + 1, h), zs.write(t, new) if both else zs
 
-    saved = [steps.empty(projected.dtype)] * both
-    _, *saved = steps.loop(step, (h0, steps.after(h0), *saved))
-    return [array.stack() for array in saved]
+    initial = (h0, steps.after(h0), *steps.arrays(projected))
+    _, hs, zs = steps.loop(step, initial)
+    return stack([hs, zs] if both else [hs])
 
 
 def _simple_rnn_backward(dH, saved, product, at):
     H, *N = saved
     new = (N[0], 0) if N else (H, 1)
     steps = Steps(length(dH))
-    read = steps.reader(lambda new: [1 - new * new], [new], [])
+    slopes = steps.reader(lambda new: [1 - new * new], [new], [])
     dHs = steps.array(dH)
     reads = [steps.read(m) for m in (at.state, at.keep_state)]
 
     def step(t, dh, out):
-        (slope,) = read(t)
-        m_h, k_h = (read(t) for read in reads)
+        (slope,) = slopes(t)
+        m_h, k_h = (site(t) for site in reads)
         dh = dh + dHs.read(t)
         dz = slope * (dh if k_h is None else dh * (1 - k_h))
         old = product.backward(dz, m_h)
@@ -325,7 +330,7 @@ def _simple_rnn_backward(dH, saved, product, at):
 
     initial = (tf.zeros_like(H[0]), steps.empty(dH.dtype))
     dh, out = steps.loop(step, initial, backwards=True)
-    dz = out.stack()
+    dz = [out.stack()]
     return dz, dz, dh
 
 

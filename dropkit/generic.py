@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dropkit.loops import Product, Steps, length, mix
+from dropkit.loops import Product, Steps, length, mix, read
 from dropkit.sites import Sites
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -31,8 +31,8 @@ def lstm(projected, kernel, h0, c0, sites: Sites, activation, gate_activation):
         All ``h_t`` and the last ``c_t``.
     """
     product = Product(kernel, sites.state, gates=4)
-    steps = Steps(length(projected))
-    zs = steps.array(projected)
+    steps = Steps(length(projected[0]))
+    zs = steps.arrays(projected)
     reads = [
         steps.read(m)
         for m in (
@@ -45,8 +45,8 @@ def lstm(projected, kernel, h0, c0, sites: Sites, activation, gate_activation):
     ]
 
     def body(t, h, c, out):
-        m_h, m_g, m_c, k_h, k_c = (read(t) for read in reads)
-        z = zs.read(t) + product.forward(h, m_h)
+        m_h, m_g, m_c, k_h, k_c = (site(t) for site in reads)
+        z = product.pack(read(zs, t)) + product.forward(h, m_h)
         i, f, o, g = map(product.one, product.split(z, 1, 1, 1, 1))
         i, f, o = map(gate_activation, (i, f, o))
         g = activation(g)
@@ -56,7 +56,7 @@ def lstm(projected, kernel, h0, c0, sites: Sites, activation, gate_activation):
         h = mix(k_h, h, o * activation(new))
         return h, mix(k_c, c, new), out.write(t, h)
 
-    _, c, out = steps.loop(body, (h0, c0, steps.empty(projected.dtype)))
+    _, c, out = steps.loop(body, (h0, c0, steps.empty(h0.dtype)))
     return out.stack(), c
 
 
@@ -87,18 +87,18 @@ def gru(
     product = Product(kernel, sites.state, gates=3)
     units = kernel.shape[0]
     candidate_kernel = kernel[:, 2 * units :]
-    steps = Steps(length(projected))
-    zs = steps.array(projected)
+    steps = Steps(length(projected[0]))
+    zs = steps.arrays(projected)
     reads = [
         steps.read(m) for m in (sites.state, sites.candidate, sites.keep_state)
     ]
     placed = product.place(bias)
 
     def body(t, h, out):
-        m_h, m_g, k_h = (read(t) for read in reads)
+        m_h, m_g, k_h = (site(t) for site in reads)
         inner = product.forward(h, m_h) + placed
         outer_z, outer_r, outer_g = map(
-            product.one, product.split(zs.read(t), 1, 1, 1)
+            product.one, product.split(product.pack(read(zs, t)), 1, 1, 1)
         )
         inner_z, inner_r, inner_g = map(
             product.one, product.split(inner, 1, 1, 1)
@@ -117,7 +117,7 @@ def gru(
         h = mix(k_h, h, new)
         return h, out.write(t, h)
 
-    _, out = steps.loop(body, (h0, steps.empty(projected.dtype)))
+    _, out = steps.loop(body, (h0, steps.empty(h0.dtype)))
     return out.stack()
 
 
@@ -134,14 +134,15 @@ def simple_rnn(projected, kernel, h0, sites: Sites, activation: Activation):
         All ``h_t``.
     """
     product = Product(kernel, sites.state, gates=1)
-    steps = Steps(length(projected))
-    zs = steps.array(projected)
+    steps = Steps(length(projected[0]))
+    zs = steps.arrays(projected)
     reads = [steps.read(m) for m in (sites.state, sites.keep_state)]
 
     def body(t, h, out):
-        m_h, k_h = (read(t) for read in reads)
-        h = mix(k_h, h, activation(zs.read(t) + product.forward(h, m_h)))
+        m_h, k_h = (site(t) for site in reads)
+        z = product.pack(read(zs, t)) + product.forward(h, m_h)
+        h = mix(k_h, h, activation(z))
         return h, out.write(t, h)
 
-    _, out = steps.loop(body, (h0, steps.empty(projected.dtype)))
+    _, out = steps.loop(body, (h0, steps.empty(h0.dtype)))
     return out.stack()

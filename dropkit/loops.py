@@ -1,7 +1,8 @@
 """The parts of a recurrent loop: its steps and its matrix products.
 
-Tensors are time-major: ``(T, B, ...)``. The gates lie side by side,
-``(T, B, GU)``; with an untied state mask each has its place, ``(T, G, B, U)``.
+Tensors are time-major: ``(T, B, ...)``. Those of all gates are a list, the
+*groups*: one tensor, ``(T, B, GU)``, or with an untied state mask one of each
+gate, ``(T, B, U)``. Only inside a step the groups are packed into one tensor.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ class Steps:
 
     def array(self, value: tf.Tensor) -> tf.TensorArray:
         return _array(value.dtype, length(value)).unstack(value)
+
+    def arrays(self, values: list[tf.Tensor]) -> list[tf.TensorArray]:
+        return [self.array(value) for value in values]
 
     def empty(self, dtype) -> tf.TensorArray:
         return _array(dtype, self._size)
@@ -78,8 +82,20 @@ class Steps:
         return result[1:]
 
 
+def read(arrays, t):
+    return [array.read(t) for array in arrays]
+
+
+def write(arrays, t, values):
+    return [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
+
+
+def stack(arrays):
+    return [array.stack() for array in arrays]
+
+
 class Projection:
-    """``(x * m) W`` of all steps, where the loop puts the gates.
+    """``(x * m) W`` of all steps, in the groups of the loop.
 
     One matrix product for all gates; one for each where their masks differ or
     the loop wants them apart.
@@ -92,7 +108,7 @@ class Projection:
         gates: int,
         apart: bool,
     ):
-        self._mask, self._gates, self._apart = mask, gates, apart
+        self._mask, self._apart = mask, apart
         self._untied = mask is not None and mask.gates
         count = gates if apart or self._untied else 1
         self._kernels = tf.split(kernel, count, axis=-1)
@@ -104,14 +120,12 @@ class Projection:
                 self._masked(x), self._kernels, strict=True
             )
         ]
-        return tf.stack(z, 1) if self._apart else tf.concat(z, -1)
+        return z if self._apart else [tf.concat(z, -1)]
 
     def backward(self, x, dz):
         """The gradients of ``x`` and ``W``."""
-        if self._apart:
-            dz = tf.unstack(dz, self._gates, 1)
-        else:
-            dz = tf.split(dz, len(self._kernels), -1)
+        if not self._apart:
+            dz = tf.split(dz[0], len(self._kernels), -1)
         dx = [
             tf.tensordot(gradient, kernel, [[-1], [-1]])
             for gradient, kernel in zip(dz, self._kernels, strict=True)
@@ -141,7 +155,7 @@ class Projection:
 class Product:
     """``(h * m) @ U`` for all gates, its transpose and its kernel gradient.
 
-    Tied: ``h`` is multiplied once and the gates lie side by side, ``(B, GU)``.
+    Tied: ``h`` is multiplied once and a step is packed as ``(B, GU)``.
     Untied: each gate has its own multiplier and place, ``(G, B, U)``.
     """
 
@@ -167,14 +181,13 @@ class Product:
         return tf.reduce_sum(dh, axis=0) if self.untied else dh
 
     def kernel_gradient(self, previous, dz):
-        """From all states before each step and all gradients ``dz``."""
+        """From all states before each step and the groups of ``dz``."""
         if not self.untied:
             if self._mask is not None:
                 previous = previous * self._mask.over_time()
-            return _summed_product(previous, dz)
+            return _summed_product(previous, *dz)
         # One gate after the other: together they need four times the memory.
         masks = tf.unstack(self._mask.over_time(), self._gates, -3)
-        dz = tf.unstack(dz, self._gates, 1)
         return tf.concat(
             [
                 _summed_product(previous * mask, gradient)
@@ -183,34 +196,48 @@ class Product:
             axis=-1,
         )
 
-    def split(self, z, *sizes):
-        """Splits a tensor of all gates into groups of whole gates."""
+    def bias_gradient(self, dz):
+        return tf.concat([tf.reduce_sum(group, [0, 1]) for group in dz], -1)
+
+    def groups(self, gates):
+        """The groups of single gates, each ``(..., B, U)``."""
+        return gates if self.untied else [tf.concat(gates, axis=-1)]
+
+    def gates(self, groups):
+        """The single gates of groups."""
+        return groups if self.untied else tf.split(*groups, self._gates, -1)
+
+    def pack(self, groups):
+        """What :meth:`forward` returns of a step, from its groups."""
+        return tf.stack(groups, axis=-3) if self.untied else groups[0]
+
+    def unpack(self, packed):
+        """The inverse of :meth:`pack`."""
+        if self.untied:
+            return tf.unstack(packed, self._gates, axis=-3)
+        return [packed]
+
+    def join(self, gates):
+        """Packs single gates, each ``(..., B, U)``."""
+        return self.pack(self.groups(gates))
+
+    def split(self, packed, *sizes):
+        """Splits a packed tensor into tensors of some gates each."""
         if self.untied:
             axis, unit = -3, 1
         else:
             axis, unit = -1, self._flat.shape[0]
-        return tf.split(z, [n * unit for n in sizes], axis=axis)
-
-    def place(self, bias):
-        """A bias of all gates, where :meth:`forward` puts the gates."""
-        if not self.untied:
-            return bias
-        return tf.reshape(bias, [self._gates, 1, -1])
-
-    def bias_gradient(self, dz):
-        """Sum over time and batch, back in the bias's layout."""
-        axes = [0, 2] if self.untied else [0, 1]
-        return tf.reshape(tf.reduce_sum(dz, axes), [-1])
+        return tf.split(packed, [n * unit for n in sizes], axis=axis)
 
     def one(self, gate):
         """A single gate from :meth:`split`, without the gate axis."""
         return tf.squeeze(gate, axis=-3) if self.untied else gate
 
-    def join(self, gates):
-        """All gates, each ``(..., B, U)``, in one tensor."""
-        if self.untied:
-            return tf.stack(gates, axis=-3)
-        return tf.concat(gates, axis=-1)
+    def place(self, bias):
+        """A bias of all gates, as :meth:`forward` packs them."""
+        if not self.untied:
+            return bias
+        return tf.reshape(bias, [self._gates, 1, -1])
 
 
 def mix(keep, old, new):

@@ -335,9 +335,9 @@ class _Recurrent:
         kernel, recurrent_kernel, bias, *more = weights
         apart = sites.state is not None and sites.state.gates
         projection = Projection(kernel, sites.input, self.gates, apart)
-        if apart:
-            bias = tf.reshape(bias, [self.gates, 1, -1])
-        projected = projection.forward(x) + bias
+        projected = projection.forward(x)
+        biases = tf.split(bias, len(projected))
+        projected = [z + b for z, b in zip(projected, biases, strict=True)]
         return self._loop(projected, recurrent_kernel, *more, *states, sites)
 
     def _sizes(self, sequences):

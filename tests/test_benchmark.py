@@ -80,8 +80,9 @@ def test_every_other_task_runs(module, problem):
     options = recurrent.parse(["--tiny", "--rounds", "1", "--burst", "0"])
     epochs = tasks.fit_rows(problem)
     chosen = {name: epochs[name] for name in ("tied", "tied_fixed")}
-    fitted = tasks.timed(chosen, problem, options)
+    fitted = tasks.timed(chosen, problem, options, tasks.in_epoch)
     assert set(fitted["rows"]) == set(chosen)
+    assert all(row["median"] > 0 for row in fitted["rows"].values())
     for name in recurrent.MEMORY_ROWS:
         assert name in rows.TRAINING
     assert set(rows.other_cells("GRU")) > set(rows.other_cells("SimpleRNN"))

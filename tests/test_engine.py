@@ -107,9 +107,10 @@ def by_autodiff(
     sigmoid, tanh = tf.sigmoid, tf.tanh
     apart = sites.state is not None and sites.state.gates
     projection = Projection(kernel, sites.input, GATES[cell], apart)
-    if apart:
-        bias = tf.reshape(bias, [-1, 1, U])
-    arguments = projection.forward(x) + bias, recurrent_kernel
+    projected = projection.forward(x)
+    biases = tf.split(bias, len(projected))
+    projected = [z + b for z, b in zip(projected, biases, strict=True)]
+    arguments = projected, recurrent_kernel
     if cell == "lstm":
         return generic.lstm(*arguments, h, c, sites, tanh, sigmoid)
     if cell == "gru":
