@@ -17,13 +17,14 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 
 
 def lstm(projected, kernel, h0, c0, sites: Sites, activation, gate_activation):
-    """As :func:`dropkit.engine.lstm`, with any activations.
+    """Runs the LSTM of :mod:`dropkit.engine` with any activations.
 
     Args:
-        projected: As there; gates in the order i, f, o, g.
-        kernel: As there.
-        h0: As there.
-        c0: As there.
+        projected: Groups of the projected inputs with their bias; gates in the
+            order i, f, o, g.
+        kernel: Recurrent kernel.
+        h0: Initial state.
+        c0: Initial cell.
         sites: The multipliers.
         activation: Of the candidate and the output.
         gate_activation: Of the gates i, f and o.
@@ -70,13 +71,14 @@ def gru(
     gate_activation: Activation,
     reset_after: bool,
 ):
-    """As :func:`dropkit.engine.gru`, with any activations.
+    """Runs the GRU of :mod:`dropkit.engine` with any activations.
 
     Args:
-        projected: As there.
-        kernel: As there.
-        bias: As there; zeros for ``reset_after=False``.
-        h0: As there.
+        projected: Groups of the projected inputs with their bias; gates in the
+            order z, r, h.
+        kernel: Recurrent kernel.
+        bias: Recurrent bias; zeros for ``reset_after=False``.
+        h0: Initial state.
         sites: The multipliers.
         activation: Of the candidate.
         gate_activation: Of the gates z and r.
@@ -122,12 +124,12 @@ def gru(
 
 
 def simple_rnn(projected, kernel, h0, sites: Sites, activation: Activation):
-    """As :func:`dropkit.engine.simple_rnn`, with any activation.
+    """Runs the simple layer of :mod:`dropkit.engine` with any activation.
 
     Args:
-        projected: As there.
-        kernel: As there.
-        h0: As there.
+        projected: Groups of the projected inputs with their bias.
+        kernel: Recurrent kernel.
+        h0: Initial state.
         sites: The multipliers.
         activation: Of the state.
     Returns:
