@@ -176,6 +176,12 @@ def test_a_multiplier_near_0_hides_what_it_multiplies():
     assert [f.site for f in report.findings] == ["candidate"]
 
 
+def test_a_value_that_repeats_by_chance_is_not_kept():
+    """With this seed one of 7488 candidates equals the state before it."""
+    report = dk.probe(MAKERS["semeniuta"](46))
+    assert report.method == "Semeniuta per step, Gaussian"
+
+
 # Names
 
 
