@@ -139,6 +139,15 @@ def test_the_slopes_tell_inputs_from_outputs(model, site):
     assert abs(report.site(site).noise.rate - 0.4) < 1e-3
 
 
+@pytest.mark.parametrize("seed", [0, 31])
+def test_few_living_outputs_are_not_mistaken_for_inputs(seed):
+    """With these weights most inputs reach one output that is not 0."""
+    keras.utils.set_random_seed(seed)
+    model = [layers.Conv1D(4, 3, activation="relu"), layers.Dropout(0.4)]
+    report = dk.probe(keras.Sequential(model))
+    assert [f.site for f in report.findings] == ["output"]
+
+
 @pytest.mark.parametrize("layer", [layers.Dense(4), layers.Dropout(0.0)])
 def test_layers_without_noise(layer):
     report = dk.probe(layer)

@@ -231,7 +231,13 @@ def fields(
         "input": _agree(within, by_input),
         "output": _agree(within, by_output),
     }
-    if same["input"]:
+    # An input with one living output agrees with whatever is there.
+    shown = {
+        "input": _compares(ratio, axis=2),
+        "output": _compares(ratio, axis=3),
+    }
+    only_output = same["output"] and shown["output"] and not shown["input"]
+    if same["input"] and not only_output:
         values = by_input[0].reshape(len(calls), *x.shape)
         field = Field(("call", *in_names), values, tolerance)
         if same["output"] and x.shape == y.shape:
@@ -256,6 +262,11 @@ def fields(
         )
     axes = ("call", "batch", "outputs", "inputs")
     return {"weights": Field(axes, ratio, tolerance)}, None
+
+
+def _compares(ratio, axis) -> bool:
+    """Whether some entries along an axis can be compared at all."""
+    return bool((np.isfinite(ratio).sum(axis) > 1).any())
 
 
 def _agree(field, extremes):
