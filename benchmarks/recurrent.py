@@ -90,8 +90,8 @@ def start_task(options, task) -> dict:
     if options.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
     if task.startswith("memory/"):
-        # glibc returns large blocks at once, and its slack is not measured:
-        # that differs from run to run by as much as the rows do.
+        # glibc returns large blocks at once, so that its slack is not measured:
+        # that differs from run to run.
         environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
     command = [sys.executable, str(HERE / "recurrent.py"), "--task", task]
     command += ["--rounds", str(options.rounds), "--burst", str(options.burst)]

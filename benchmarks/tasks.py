@@ -135,8 +135,8 @@ def timed(table, problem, options, clock=wall) -> dict:
 class Epoch(keras.callbacks.Callback):
     """When an epoch of ``fit`` began, and when each of its batches ended.
 
-    A whole call is no measure: tf.data's tuner ends it only when it wakes,
-    after about 0.6 s, 1.3 s, 2.5 s (seen in TensorFlow 2.21).
+    A whole call is no measure: it ends only when tf.data's tuner wakes, after
+    about 0.3 s, 0.6 s, 1.3 s (seen in TensorFlow 2.21; not without the tuner).
     """
 
     def on_epoch_begin(self, epoch, logs=None):

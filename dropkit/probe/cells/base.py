@@ -185,8 +185,7 @@ class Cell:
             same = np.abs(state - old) <= 1e-6
             zero = np.abs(state) <= 1e-6
             keep = np.where(same & zero, np.nan, same.astype(float))
-            # Continuous noise repeats a value by chance: in one of a hundred
-            # probes once, twice in one of ten thousand.
+            # Continuous noise may repeat a value by chance, rarely two.
             if np.count_nonzero(keep == 1) < 2:
                 return 0.0
         return keep if differs(keep, 0, 2 * self.tolerance) else 0.0
