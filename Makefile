@@ -36,12 +36,12 @@ book: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# The full product of the contract tests: slower, for releases. The workers
+# The full product of the contract tests: slower, for releases. Four workers
 # share these tests: XLA keeps what it compiled, a hundred memory maps a loop,
 # and Linux gives a process 65530. Notebooks can't be shared: cells need order.
 LARGE = tests/test_contract.py tests/test_recurrent.py
 test-all: setup
-	DROPKIT_TEST_ALL=1 $(BIN)/python -m pytest --dist worksteal $(LARGE)
+	DROPKIT_TEST_ALL=1 $(BIN)/python -m pytest -n 4 --dist worksteal $(LARGE)
 	DROPKIT_TEST_ALL=1 $(BIN)/python -m pytest $(LARGE:%=--ignore=%)
 
 # The built book in a real browser: needs Chromium, and `make book` first.
