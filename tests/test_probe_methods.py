@@ -119,11 +119,28 @@ def test_rates_near_the_ends_are_read_from_the_scale(rate):
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("method", [dk.Gal(0.5), dk.Zoneout(0.4, 0.4)])
-def test_half_precision_is_read_too(dtype, method):
-    report = dk.probe(layer("LSTM", method, 0.0, dtype=dtype))
-    name, _ = expected("LSTM", method)
-    assert report.specification["recurrent_dropout"]["class_name"] == name
+@pytest.mark.parametrize(
+    "method",
+    [
+        dk.Gal(0.5, noise="gaussian"),
+        dk.Semeniuta(0.4, noise="gaussian"),
+        dk.Zoneout(0.4, 0.4),
+    ],
+)
+def test_half_precision_gives_the_same_findings(dtype, method):
+    full = dk.probe(layer("LSTM", method, 0.8))
+    half = dk.probe(layer("LSTM", method, 0.8, dtype=dtype))
+    assert half.method == full.method
+    assert half.findings == full.findings
+    assert half.modes["eager"] == "read, in float32"
+
+
+def test_half_precision_is_too_coarse_in_place():
+    coarse = layer("LSTM", dk.Gal(0.5), 0.0, dtype="mixed_bfloat16")
+    coarse(np.zeros((1, 2, 3)))
+    report = dk.probe(coarse, in_place=True)
+    assert "computes in bfloat16" in report.method
+    assert report.method.startswith("undetermined") and report.findings
 
 
 @pytest.mark.parametrize(

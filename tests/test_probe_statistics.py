@@ -138,10 +138,28 @@ MAKERS = {
     "zoneout": lambda seed: dk.LSTM(
         3, recurrent_dropout=dk.Zoneout(0.05, 0.5), seed=seed
     ),
+    # Many units get no input, others more than their gate resolves.
+    "high": lambda seed: keras.layers.LSTM(
+        3,
+        dropout=0.9,
+        recurrent_dropout=0.6,
+        recurrent_activation="hard_sigmoid",
+        seed=seed,
+    ),
     "semeniuta": lambda seed: dk.GRU(
         3, recurrent_dropout=dk.Semeniuta(0.3, noise="gaussian"), seed=seed
     ),
     "dropout": lambda seed: dk.Dropout(0.2, "time", seed=seed),
+}
+
+METHODS = {
+    "Keras LSTM": "Gal (untied) with input dropout (untied)",
+    "rare": "Gal",
+    "per batch": "Gal (tied), one draw for the batch",
+    "zoneout": "Zoneout",
+    "high": "Gal (untied) with input dropout (untied)",
+    "semeniuta": "Semeniuta per step, Gaussian",
+    "dropout": "SpatialDropout1D (locked dropout)",
 }
 
 
@@ -149,6 +167,7 @@ MAKERS = {
 def test_categories_do_not_depend_on_the_seed(name):
     reports = [dk.probe(MAKERS[name](seed)) for seed in range(SEEDS)]
     first = categories(reports[0])
+    assert first[0] == METHODS[name]
     assert [categories(r) for r in reports] == [first] * SEEDS
     counted = [
         f.noise.counted for r in reports for f in r.findings if f.noise.counted
@@ -157,6 +176,7 @@ def test_categories_do_not_depend_on_the_seed(name):
         "Keras LSTM": [0.2, 0.3],
         "rare": [0.05],
         "per batch": [0.25],
+        "high": [0.9, 0.6],
         "zoneout": [0.5, 0.05],
         "dropout": [0.2],
     }.get(name, [])
@@ -180,6 +200,26 @@ def test_a_value_that_repeats_by_chance_is_not_kept():
     """With this seed one of 7488 candidates equals the state before it."""
     report = dk.probe(MAKERS["semeniuta"](46))
     assert report.method == "Semeniuta per step, Gaussian"
+
+
+def in_place(layer):
+    layer(np.zeros((1, 2, 4), "float32"))
+    return dk.probe(layer, in_place=True)
+
+
+def test_a_unit_without_input_keeps_nothing():
+    """With this seed one sample's output gates lose all four features."""
+    layer = dk.LSTM(20, dropout=0.3, recurrent_dropout=0.4, seed=17)
+    report = in_place(layer)
+    assert report.method == "Gal (untied) with input dropout (untied)"
+
+
+def test_few_draws_that_are_all_0_are_not_rate_1():
+    """With this seed the first two calls drop all 48 inputs."""
+    layer = dk.LSTM(
+        20, dropout=0.9, recurrent_dropout=dk.Zoneout(0.3, 0.2), seed=4
+    )
+    assert in_place(layer).findings[0].noise.rate == pytest.approx(0.9)
 
 
 # Names

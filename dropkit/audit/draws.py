@@ -12,12 +12,11 @@ from dropkit.audit import experiments
 from dropkit.audit.evidence import Evidence, built_shape
 from dropkit.audit.fault import Fault, direct, of
 from dropkit.audit.walk import SITES
-from dropkit.probe.layouts import directions
+from dropkit.probe.layouts import HALF, directions
 from dropkit.probe.subject import clone
 
 # A rate that half precision rounds by less than this part is near enough.
 HALF_ERROR = 0.05
-HALF = ("float16", "bfloat16")
 
 
 def same_seed(evidence: Evidence) -> Iterator[Fault]:

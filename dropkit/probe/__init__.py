@@ -41,7 +41,9 @@ def probe(
     seeds, and the random states of Python, NumPy and Keras stay as they are.
     For recurrent layers (``LSTM``, ``GRU``, ``SimpleRNN``, ``RNN`` of their
     cells, ``Bidirectional``, ``ConvLSTM``) each site and gate is read; for
-    any other layer or callable, inputs, outputs and weights.
+    any other layer or callable, inputs, outputs and weights. Copies of
+    recurrent layers compute in float32, because half precision rounds away
+    what is read; the report says so.
 
     A category is stated only if chance would give the same picture less than
     once in a million times; otherwise it is ``"undetermined: why"``. Rates

@@ -22,7 +22,11 @@ CONVOLUTIONS = (
     keras.layers.ConvLSTM2D,
     keras.layers.ConvLSTM3D,
 )
-_SHAPE = {
+# Half precision rounds multipliers by more than what tells them apart.
+HALF = ("float16", "bfloat16")
+READ_IN = "float32"
+_COPY = {
+    "dtype": READ_IN,
     "use_bias": True,
     "kernel_initializer": "zeros",
     "recurrent_initializer": "zeros",
@@ -77,7 +81,7 @@ def _kind(layer):
 
 
 def _resize(config, kind, features):
-    """Changes the shapes in a config, its own or that of a layer inside."""
+    """Changes shapes and dtype in a config, its own or a layer's inside."""
     for inner in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(inner), dict):
             config[inner].pop("build_config", None)
@@ -86,7 +90,7 @@ def _resize(config, kind, features):
         if width in config:
             adapter = adapter_class(kind, config.get("reset_after", True))
             config[width] = features * adapter.groups()
-    for key, value in _SHAPE.items():
+    for key, value in _COPY.items():
         if key in config:
             if isinstance(config[key], (list, tuple)):
                 value = [value] * len(config[key])

@@ -75,7 +75,7 @@ def _measure(measurement, name, calls, modes):
         if site not in sites and not is_coarse(f)
     ]
     measurement.why += [f"{f.site}: noise in inference only" for f in only]
-    verdicts = dict.fromkeys(MODES, "not checked") | {"eager": "read"}
+    verdicts = dict.fromkeys(MODES, "not checked") | {"eager": measurement.read}
     for mode in modes:
         if mode != "eager":
             verdicts[mode] = _in_mode(measurement, mode, start, calls, fields)
@@ -142,10 +142,10 @@ def _observed_enough(measurement, calls):
 
 
 def _is_open(found):
-    rare = found.noise.rate is None or found.noise.rate != 1.0
-    return rare and any(
-        v.startswith("undetermined") for v in found.sharing.values()
-    )
+    if found.noise.rate == 1.0:
+        # Few draws at a high rate may all be 0.
+        return found.noise.interval[0] < 0.98
+    return any(v.startswith("undetermined") for v in found.sharing.values())
 
 
 def _inference(measurement, quiet):

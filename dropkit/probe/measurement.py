@@ -21,11 +21,13 @@ class Measurement:
         kind: The cell's kind, or None.
         subject: What is called.
         why: What could not be determined, in words.
+        read: How the layer was read, in words.
     """
 
     kind: str | None = None
     subject: Subject
     takes_training = True
+    read = "read"
 
     def __init__(self):
         self.why: list[str] = []
@@ -49,6 +51,9 @@ class OfRecurrent(Measurement):
     def __init__(self, layer, in_place):
         super().__init__()
         self._recurrent = Recurrent(layer, in_place)
+        dtype = self._recurrent.layer.compute_dtype
+        if dtype != layer.compute_dtype:
+            self.read = f"read, in {dtype}"
         self.kind = self._recurrent.kind
         self.observe = self._recurrent.observe
         self.fields = self._recurrent.fields

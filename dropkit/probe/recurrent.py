@@ -16,6 +16,8 @@ from dropkit.probe.activation import Unreadable
 from dropkit.probe.field import Field
 from dropkit.probe.finding import KEPT
 from dropkit.probe.layouts import (
+    HALF,
+    READ_IN,
     adapter_class,
     directions,
     kind_of,
@@ -46,6 +48,11 @@ class Recurrent:
                 raise ValueError(
                     "in_place=True needs a built layer: call it once. "
                     f"Received: layer={layer!r}"
+                )
+            if layer.compute_dtype in HALF:
+                raise Unreadable(
+                    f"it computes in {layer.compute_dtype}, which is too "
+                    f"coarse to read; a copy would compute in {READ_IN}"
                 )
             self.layer = layer
         else:
@@ -82,7 +89,6 @@ class Recurrent:
             units,
             cell.activation,
             getattr(cell, "recurrent_activation", None),
-            self.layer.compute_dtype,
         )
         self._features = features
         self.set_mode(mode)
@@ -164,9 +170,7 @@ class Recurrent:
             initial_state=[keras.ops.convert_to_tensor(s) for s in states],
             training=training,
         )
-        y, *last = [
-            np.asarray(keras.ops.cast(r, "float32"), "float64") for r in result
-        ]
+        y, *last = [np.asarray(r, "float64") for r in result]
         outputs = np.split(y, count, axis=-1)
         for k, part in enumerate(self._parts):
             # Bidirectional turns the backward outputs round.
@@ -224,4 +228,4 @@ class Recurrent:
             axes += ("gate", "reader", "feature")
         else:
             axes += ("feature",)
-        return Field(axes, np.stack(values), self.cell.tolerance)
+        return Field(axes, np.stack(values), cells.TOLERANCE)

@@ -10,7 +10,7 @@ are calls of the same layer with other weights; where they share their draws,
 what acts inside the units can be corrected for.
 """
 
-from dropkit.probe.cells.base import INSIDE, Cell
+from dropkit.probe.cells.base import INSIDE, TOLERANCE, Cell
 from dropkit.probe.cells.gru import GRU, GRUResetBefore
 from dropkit.probe.cells.inside import Inside
 from dropkit.probe.cells.lstm import LSTM
@@ -24,4 +24,5 @@ __all__ = [
     "Inside",
     "LSTM",
     "SimpleRNN",
+    "TOLERANCE",
 ]

@@ -11,10 +11,11 @@ from dropkit.probe.cells.inside import Inside, before, differs, divide, unmix
 
 READERS = 2
 # The gain of a reading unit. Small, so that multipliers up to 100 can be
-# inverted; larger in half precision, which resolves less.
-GAIN = {"float16": 0.5, "bfloat16": 0.5}
-# Initial state where each step must differ from the one before; exact in half
-# precision too.
+# inverted.
+GAIN = 0.1
+# Error of a multiplier that is read in float32.
+TOLERANCE = 2e-3
+# Initial state where each step must differ from the one before.
 START = 0.0625
 WRITE = 0.5
 # The experiments that look for what acts inside the units.
@@ -44,7 +45,6 @@ class Cell:
         units: Number of units that the layer has.
         activation: The layer's activation, a function of tensors.
         gate_activation: That of the gates.
-        dtype: The layer's compute dtype.
     """
 
     gates: tuple[str, ...]
@@ -57,15 +57,11 @@ class Cell:
         units: int,
         activation,
         gate_activation=None,
-        dtype: str = "float32",
     ):
         self.act = Activation(activation)
         if gate_activation is not None:
             self.gate = Activation(gate_activation)
         self.features, self.units = features, units
-        half = dtype in GAIN
-        self.gain = GAIN.get(dtype, 0.1)
-        self.tolerance = 0.1 if half else 2e-3
         self.size = min(features, units // self.groups())
         if self.size < 1:
             raise Unreadable(
@@ -131,9 +127,9 @@ class Cell:
         place = np.arange(self.size)
         for gate in range(len(self.gates)):
             for units in self.readers(0, gate):
-                kernel[place, gate, units] = self.gain
+                kernel[place, gate, units] = GAIN
             for units in self.readers(1, gate):
-                recurrent[place, gate, units] = self.gain / source_state
+                recurrent[place, gate, units] = GAIN / source_state
 
     def inside(self, runs: dict, ramp: np.ndarray) -> Inside:
         """Returns what acts inside the units.
@@ -158,7 +154,7 @@ class Cell:
             by_gate = []
             for gate, letter in enumerate(self.gates):
                 value = readings[letter][..., self.readers(site, gate)]
-                value = value / self.gain
+                value = value / GAIN
                 if name == "state":
                     held = source[..., None, :] / self.source_state
                     value = divide(value, held)
@@ -171,21 +167,31 @@ class Cell:
         state = unmix(divide(y, known.output), known.keep_state, first)
         return divide(state, known.hidden)
 
-    def kept(self, y, known: Inside, predicted) -> np.ndarray | float:
-        """Fraction of the old state, where the new one differs each step."""
+    def kept(self, y, known: Inside, ramp, new) -> np.ndarray | float:
+        """Fraction of the old state, where the new one differs each step.
+
+        Args:
+            y: Outputs of the run.
+            known: What else acts inside the units.
+            ramp: Inputs of each step.
+            new: Function of the inputs: the new state.
+        """
         state = divide(divide(y, known.output), known.hidden)
         old = before(state, START)
+        predicted = new(ramp)
         keep = divide(state - predicted, old - predicted)
         read = keep[np.isfinite(keep)]
         if not read.size:
             return keep
-        if np.ptp(read) > max(1e-2, 2 * self.tolerance):
+        if np.ptp(read) > 1e-2:
             # The inputs are noisy, so the new state is unknown; the old is
-            # not. Two zeros say nothing.
-            same = np.abs(state - old) <= 1e-6
-            zero = np.abs(state) <= 1e-6
-            keep = np.where(same & zero, np.nan, same.astype(float))
+            # not. A unit that gets no input, or more than its activation
+            # resolves, repeats its state without keeping it.
+            still = (np.zeros(()), *(new(x * ramp) for x in (0, -100, 100)))
+            silent = [np.abs(old - value) <= 1e-2 for value in still]
+            unread = np.any(silent, axis=0) | ~np.isfinite(state - old)
+            keep = np.where(unread, np.nan, np.abs(state - old) <= 1e-6)
             # Continuous noise may repeat a value by chance, rarely two.
             if np.count_nonzero(keep == 1) < 2:
                 return 0.0
-        return keep if differs(keep, 0, 2 * self.tolerance) else 0.0
+        return keep if differs(keep, 0, 2 * TOLERANCE) else 0.0

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dropkit.probe.cells.base import READERS, START, WRITE, Cell, Run
+from dropkit.probe.cells.base import (
+    GAIN,
+    READERS,
+    START,
+    TOLERANCE,
+    WRITE,
+    Cell,
+    Run,
+)
 from dropkit.probe.cells.inside import (
     LEAST,
     Inside,
@@ -59,22 +67,22 @@ class GRU(Cell):
     def inside(self, runs, ramp):
         known = Inside()
         y, (last_state,) = runs["hold"]
-        if differs(y, 1, self.tolerance):
-            if differs(last_state, 1, self.tolerance):
+        if differs(y, 1, TOLERANCE):
+            if differs(last_state, 1, TOLERANCE):
                 carried = divide(y, before(y, 1.0))
                 written = runs["write"][0] / self.act.at(WRITE)
-                is_new = reaches_all(carried, written, self.tolerance)
+                is_new = reaches_all(carried, written, TOLERANCE)
                 setattr(known, "hidden" if is_new else "carry", carried)
             else:
                 known.output = y
         y, _ = runs["modulate"]
         known.keep_state = self.kept(
-            y, known, self.act.at(self.act.offset + ramp)
+            y, known, ramp, lambda x: self.act.at(self.act.offset + x)
         )
         y, _ = runs["write"]
         new = self.new_state(y, known, START)
         candidate = new / self.act.at(WRITE)
-        if differs(candidate, 1, 2 * self.tolerance):
+        if differs(candidate, 1, 2 * TOLERANCE):
             known.candidate = candidate
         return known
 
@@ -123,7 +131,7 @@ class GRUResetBefore(GRU):
         bias[0, 1, holders] = reset_bias
         bias[0, 0, self._witnesses] = self.gate.closed
         bias[0, 2, self._witnesses] = self.act.offset
-        recurrent[holders, 2, self._witnesses] = self.gain
+        recurrent[holders, 2, self._witnesses] = GAIN
         return kernel, recurrent, bias[0], holders
 
     def calibrate(self) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dropkit.probe.cells.base import START, WRITE, Cell, Run
+from dropkit.probe.cells.base import START, TOLERANCE, WRITE, Cell, Run
 from dropkit.probe.cells.inside import (
     LEAST,
     Inside,
@@ -79,26 +79,28 @@ class LSTM(Cell):
         known = Inside()
         y, (last_state, last_cell) = runs["hold"]
         cells = self.act.inverse(y)
-        if differs(last_cell, 1, self.tolerance):
+        if differs(last_cell, 1, TOLERANCE):
             carried = divide(cells, before(cells, 1.0))
             written = self.act.inverse(runs["write"][0]) / self.act.at(WRITE)
-            is_new = reaches_all(carried, written, self.tolerance)
+            is_new = reaches_all(carried, written, TOLERANCE)
             setattr(known, "cell" if is_new else "carry", carried)
-        elif differs(y, self.source_state, self.tolerance):
-            own = differs(y[-1] - last_state, 0, self.tolerance)
+        elif differs(y, self.source_state, TOLERANCE):
+            own = differs(y[-1] - last_state, 0, TOLERANCE)
             multiplier = divide(y, self.source_state)
             setattr(known, "output" if own else "hidden", multiplier)
 
         held = self._held(y, known)
         y, _ = runs["modulate"]
-        new = self.gate.at(self.gate.offset + ramp) * self.act.at(held)
-        known.keep_state = self.kept(y, known, new)
+        shown = self.act.at(held)
+        known.keep_state = self.kept(
+            y, known, ramp, lambda x: self.gate.at(self.gate.offset + x) * shown
+        )
 
         y, (_, last_cell) = runs["decay"]
         seen = self.act.inverse(self.new_state(y, known, self.source_state))
         factor = self.gate.at(self.decay_bias) * known.cell * known.carry
         one_step = np.broadcast_to(factor, seen.shape)[0]
-        known.shows_kept = differs(seen[0] - one_step, 0, self.tolerance)
+        known.shows_kept = differs(seen[0] - one_step, 0, TOLERANCE)
         if known.shows_kept:
             carried = seen
         else:
@@ -106,12 +108,12 @@ class LSTM(Cell):
             carried = np.concatenate([carried, last_cell[None]])
         old = before(carried, 1.0)
         keep = divide(carried - factor * old, old * (1 - factor))
-        known.keep_cell = keep if differs(keep, 0, 2 * self.tolerance) else 0.0
+        known.keep_cell = keep if differs(keep, 0, 2 * TOLERANCE) else 0.0
 
         y, _ = runs["write"]
         new = divide(self._new_cell(y, known), known.cell)
         candidate = new / self.act.at(WRITE)
-        if differs(candidate, 1, 2 * self.tolerance):
+        if differs(candidate, 1, 2 * TOLERANCE):
             known.candidate = candidate
         return known
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dropkit.probe.cells.base import START, Cell, Run
+from dropkit.probe.cells.base import START, TOLERANCE, Cell, Run
 from dropkit.probe.cells.inside import Inside, differs
 
 
@@ -37,12 +37,13 @@ class SimpleRNN(Cell):
     def inside(self, runs, ramp):
         known = Inside()
         y, (last_state,) = runs["hold"]
-        if differs(y, 1, self.tolerance):
-            own = differs(y[-1] - last_state, 0, self.tolerance)
+        if differs(y, 1, TOLERANCE):
+            own = differs(y[-1] - last_state, 0, TOLERANCE)
             setattr(known, "output" if own else "hidden", y)
         y, _ = runs["modulate"]
-        new = self.act.at(self.act.offset + ramp)
-        known.keep_state = self.kept(y, known, new)
+        known.keep_state = self.kept(
+            y, known, ramp, lambda x: self.act.at(self.act.offset + x)
+        )
         return known
 
     def readings(self, runs, known):
