@@ -1,5 +1,6 @@
 """The recurrent layers in Keras's place: same meaning, same scripts."""
 
+import collections
 import importlib
 import json
 
@@ -144,6 +145,22 @@ def test_inference_draws_nothing_and_is_keras(kind, method):
         np.testing.assert_array_equal(
             y, make(kind, module=keras.layers)(data(), training=False)
         )
+
+
+def operations(layer):
+    """Counts the operations of a layer's graph in inference."""
+    call = tf.function(lambda x: layer(x, training=False))
+    graph = call.get_concrete_function(tf.ones((2, 3, 4))).graph.as_graph_def()
+    bodies = [graph.node, *(f.node_def for f in graph.library.function)]
+    return collections.Counter(node.op for nodes in bodies for node in nodes)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_inference_builds_the_graph_of_a_layer_without_dropout(kind):
+    stock = getattr(keras.layers, kind)
+    ours = getattr(dk, kind)(5, dropout=0.25, recurrent_dropout=0.25)
+    assert operations(ours) == operations(stock(5))
+    assert operations(ours) != operations(stock(5, recurrent_dropout=0.25))
 
 
 @pytest.mark.parametrize(
