@@ -118,6 +118,28 @@ def test_rates_near_the_ends_are_read_from_the_scale(rate):
     assert report.method == "Gal (tied)"
 
 
+@pytest.mark.parametrize(
+    "kind, method, rate, kwargs",
+    [
+        ("LSTM", dk.Semeniuta, 0.9, {}),
+        ("GRU", dk.Gal, 0.8, {"reset_after": False}),
+    ],
+)
+def test_large_gaussian_multipliers_saturate_nothing(
+    kind, method, rate, kwargs
+):
+    asked = method(rate, noise="gaussian")
+    for seed in (1, 2):
+        report = dk.probe(
+            getattr(dk, kind)(
+                3, dropout=0.3, recurrent_dropout=asked, seed=seed, **kwargs
+            )
+        )
+        found = report.specification["recurrent_dropout"]
+        assert found["class_name"] == method.__name__
+        assert len(report.findings) == 2
+
+
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     "method",

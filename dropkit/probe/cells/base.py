@@ -17,7 +17,8 @@ GAIN = 0.1
 TOLERANCE = 2e-3
 # Initial state where each step must differ from the one before.
 START = 0.0625
-WRITE = 0.5
+# Small, so that multipliers up to 20 do not saturate it.
+WRITE = 0.2
 # The experiments that look for what acts inside the units.
 INSIDE = ("hold", "modulate", "decay", "write")
 

@@ -154,6 +154,6 @@ class GRUResetBefore(GRU):
             own = divide(new, known.candidate, LEAST)[..., self._witnesses]
             seen.append(self.act.inverse(own) - self.act.offset)
         reset = np.full(readings["z"].shape, np.nan)
-        reset[..., self.both(1)] = self.gate.inverse(divide(*seen))
+        reset[..., self.both(1)] = self.gate.inverse(divide(*seen, LEAST))
         readings["r"] = reset - self.gate.offset
         return readings
