@@ -121,31 +121,51 @@ def test_rates_by_feature():
     np.testing.assert_allclose(found, rates, atol=1e-3)
 
 
+CURVED = {"activation": "relu"}
+
+
 @pytest.mark.parametrize(
-    "model, site",
+    "make, site",
     [
-        ([layers.Dropout(0.4), layers.Dense(6)], "input"),
-        ([layers.Dense(6), layers.Dropout(0.4)], "output"),
-        ([layers.Dropout(0.4), layers.Conv1D(4, 3)], "input"),
-        ([layers.Conv1D(4, 3, activation="relu"), layers.Dropout(0.4)],
+        (lambda: [layers.Dropout(0.4), layers.Dense(6)], "input"),
+        (lambda: [layers.Dense(6), layers.Dropout(0.4)], "output"),
+        (lambda: [layers.Dropout(0.4), layers.Conv1D(4, 3)], "input"),
+        (lambda: [layers.Conv1D(4, 3, **CURVED), layers.Dropout(0.4)],
          "output"),
     ],
     ids=["dense-in", "dense-out", "conv-in", "conv-out"],
 )  # fmt: skip
-def test_the_slopes_tell_inputs_from_outputs(model, site):
-    report = dk.probe(keras.Sequential(model))
+def test_the_slopes_tell_inputs_from_outputs(make, site):
+    # With one of ten seeds a single filter of the convolution is alive.
+    keras.utils.set_random_seed(1)
+    report = dk.probe(keras.Sequential(make()))
     assert [f.site for f in report.findings] == [site]
     assert report.method == "standard dropout"
     assert abs(report.site(site).noise.rate - 0.4) < 1e-3
 
 
+def dying(seed):
+    keras.utils.set_random_seed(seed)
+    return dk.probe(
+        keras.Sequential([layers.Conv1D(4, 3, **CURVED), layers.Dropout(0.4)])
+    )
+
+
 @pytest.mark.parametrize("seed", [0, 31])
 def test_few_living_outputs_are_not_mistaken_for_inputs(seed):
     """With these weights most inputs reach one output that is not 0."""
-    keras.utils.set_random_seed(seed)
-    model = [layers.Conv1D(4, 3, activation="relu"), layers.Dropout(0.4)]
-    report = dk.probe(keras.Sequential(model))
-    assert [f.site for f in report.findings] == ["output"]
+    assert [f.site for f in dying(seed).findings] == ["output"]
+
+
+def test_one_living_filter_leaves_features_undetermined():
+    report = dying(8)
+    assert report.method.startswith("undetermined: output over features")
+
+
+def test_dead_outputs_leave_all_undetermined():
+    """With these weights all outputs are 0, whatever is dropped."""
+    report = dying(54)
+    assert report.method == "undetermined: no output depends on the inputs"
 
 
 @pytest.mark.parametrize("layer", [layers.Dense(4), layers.Dropout(0.0)])

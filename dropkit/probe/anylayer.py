@@ -222,7 +222,8 @@ def fields(
         values = outputs - y
         scale = max(1.0, float(np.abs(y).max()))
         if np.abs(values).max() <= tolerance * scale:
-            return {}, None
+            dead = not np.isfinite(ratio).any()
+            return {}, "no output depends on the inputs" if dead else None
         return {"additive": Field(("call", *names), values, tolerance)}, None
     by_input = _extreme(ratio, axis=2)
     by_output = _extreme(ratio, axis=3)
