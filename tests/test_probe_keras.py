@@ -121,7 +121,8 @@ def test_rates_by_feature():
     np.testing.assert_allclose(found, rates, atol=1e-3)
 
 
-CURVED = {"activation": "relu"}
+def curved():
+    return [layers.Conv1D(4, 3, activation="relu"), layers.Dropout(0.4)]
 
 
 @pytest.mark.parametrize(
@@ -130,11 +131,10 @@ CURVED = {"activation": "relu"}
         (lambda: [layers.Dropout(0.4), layers.Dense(6)], "input"),
         (lambda: [layers.Dense(6), layers.Dropout(0.4)], "output"),
         (lambda: [layers.Dropout(0.4), layers.Conv1D(4, 3)], "input"),
-        (lambda: [layers.Conv1D(4, 3, **CURVED), layers.Dropout(0.4)],
-         "output"),
+        (curved, "output"),
     ],
     ids=["dense-in", "dense-out", "conv-in", "conv-out"],
-)  # fmt: skip
+)
 def test_the_slopes_tell_inputs_from_outputs(make, site):
     # With one of ten seeds a single filter of the convolution is alive.
     keras.utils.set_random_seed(1)
@@ -146,9 +146,7 @@ def test_the_slopes_tell_inputs_from_outputs(make, site):
 
 def dying(seed):
     keras.utils.set_random_seed(seed)
-    return dk.probe(
-        keras.Sequential([layers.Conv1D(4, 3, **CURVED), layers.Dropout(0.4)])
-    )
+    return dk.probe(keras.Sequential(curved()))
 
 
 @pytest.mark.parametrize("seed", [0, 31])

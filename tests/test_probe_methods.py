@@ -12,9 +12,9 @@ from dropkit.recurrent import as_method
 INPUT_RATE = 0.3
 
 
-def layer(kind, method, dropout, **kwargs):
+def layer(kind, method, dropout, seed=11, **kwargs):
     return getattr(dk, kind)(
-        3, dropout=dropout, recurrent_dropout=method, seed=11, **kwargs
+        3, dropout=dropout, recurrent_dropout=method, seed=seed, **kwargs
     )
 
 
@@ -69,9 +69,9 @@ def rates(report, config):
     return [(main, config["rate"])]
 
 
-@pytest.mark.parametrize("kind, method, dropout", CASES, ids=repr)
-def test_the_specification_is_read_back(kind, method, dropout):
-    kwargs = {"reset_after": dropout == 0} if kind == "GRU" else {}
+def check_read_back(kind, method, dropout, **kwargs):
+    if kind == "GRU":
+        kwargs["reset_after"] = dropout == 0
     report = dk.probe(layer(kind, method, dropout, **kwargs))
     specification = report.specification
     name, config = expected(kind, method)
@@ -95,6 +95,24 @@ def test_the_specification_is_read_back(kind, method, dropout):
     assert not report.undetermined and report.error is None
 
 
+@pytest.mark.parametrize("kind, method, dropout", CASES, ids=repr)
+def test_the_specification_is_read_back(kind, method, dropout):
+    check_read_back(kind, method, dropout)
+
+
+@pytest.mark.parametrize(
+    "kind, method",
+    [
+        ("LSTM", dk.Semeniuta(0.9, noise="gaussian")),
+        ("GRU", dk.Gal(0.8, noise="gaussian")),
+    ],
+    ids=repr,
+)
+def test_large_gaussian_multipliers_are_read_back(kind, method):
+    """With this seed some saturate a unit, or nearly vanish."""
+    check_read_back(kind, method, INPUT_RATE, seed=1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_read_back_makes_the_same_layer(kind):
     asked = dk.Gal(0.25)
@@ -116,28 +134,6 @@ def test_rates_near_the_ends_are_read_from_the_scale(rate):
     report = dk.probe(layer("LSTM", dk.Gal(rate), 0.0))
     assert abs(report.site("state").noise.rate - rate) < 1e-3
     assert report.method == "Gal (tied)"
-
-
-@pytest.mark.parametrize(
-    "kind, method, rate, kwargs",
-    [
-        ("LSTM", dk.Semeniuta, 0.9, {}),
-        ("GRU", dk.Gal, 0.8, {"reset_after": False}),
-    ],
-)
-def test_large_gaussian_multipliers_saturate_nothing(
-    kind, method, rate, kwargs
-):
-    asked = method(rate, noise="gaussian")
-    for seed in (1, 2):
-        report = dk.probe(
-            getattr(dk, kind)(
-                3, dropout=0.3, recurrent_dropout=asked, seed=seed, **kwargs
-            )
-        )
-        found = report.specification["recurrent_dropout"]
-        assert found["class_name"] == method.__name__
-        assert len(report.findings) == 2
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
